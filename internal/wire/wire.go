@@ -1,0 +1,162 @@
+// Package wire says what was said, in OpenAI's words: it reads the provider's
+// answers, chunks, errors and event streams.
+//
+// The reading is narrow. A proxy that relays text needs six members of a chat
+// completion, and decoding all the others into structs costs more than the rest
+// of the request; so one pass checks the grammar of the whole document and
+// notes where those six stand. It is a real scanner, not a search: "content"
+// inside a string or in another object is never taken for the answer.
+//
+// The provider's bytes are foreign bytes. Depth, line and event sizes are
+// bounded; a member that we read and that appears twice is refused, because two
+// readers would disagree on which of them counts; and no error of this package
+// quotes what it read.
+package wire
+
+import "errors"
+
+// ErrMalformed is wrapped by every complaint about a document that is not what
+// it should be.
+var ErrMalformed = errors.New("malformed provider document")
+
+// Answer is what we read of a chat completion. Its literals alias the document:
+// they are good for as long as the document's bytes are.
+type Answer struct {
+	Content     Literal // of the first choice: nil when null or absent
+	Refusal     Literal // the model's own refusal, in place of content
+	Finish      string  // "", stop, length, content_filter, tool_calls, function_call or other
+	Model       Literal // which snapshot answered
+	ServiceTier Literal
+	Usage       Usage
+	HasUsage    bool // both token counts were there; Usage.Valid says if they make sense
+}
+
+// Chunk is what we read of one event of a streamed chat completion.
+type Chunk struct {
+	Answer       // Content and Refusal are what this event adds
+	Choices int  // 0 for the terminal chunk, which carries the usage
+	Error   bool // the event says that the stream failed; see ReadError
+}
+
+// ReadAnswer reads a whole chat completion. A document without a first choice
+// and its message is not one, nor is an error envelope sent with a 200.
+func ReadAnswer(body []byte) (Answer, error) {
+	c, err := read(body, "message")
+	return c.Answer, err
+}
+
+// ReadChunk reads the data of one event. The caller has taken out "[DONE]",
+// which is no JSON.
+func ReadChunk(data []byte) (Chunk, error) { return read(data, "delta") }
+
+// read walks one document. speech is the member of a choice that holds the text.
+func read(doc []byte, speech string) (Chunk, error) {
+	var c Chunk
+	s := scanner{b: doc}
+	var choices, usage, model, tier, failed bool // seen
+	var chose, spoke bool
+	for s.open('{'); s.next('}'); {
+		switch string(s.name()) {
+		case "choices":
+			s.once(&choices)
+			if !s.null() {
+				spoke = c.readChoices(&s, speech)
+				chose = true
+			}
+		case "usage":
+			s.once(&usage)
+			c.readUsage(&s)
+		case "model":
+			s.once(&model)
+			c.Model = s.text()
+		case "service_tier":
+			s.once(&tier)
+			c.ServiceTier = s.text()
+		case "error":
+			s.once(&failed)
+			if !s.null() {
+				s.skip()
+				c.Error = true
+			}
+		default:
+			s.skip()
+		}
+	}
+	s.end()
+
+	switch {
+	case s.err != nil:
+	case speech == "message" && (c.Error || !spoke):
+		s.fail("no answer in it")
+	case !chose && !c.Error:
+		s.fail("neither choices nor an error in it")
+	}
+	if s.err != nil {
+		return Chunk{}, s.err
+	}
+	return c, nil
+}
+
+// readChoices reads the first choice and counts them all: we never ask for two.
+func (c *Chunk) readChoices(s *scanner, speech string) (spoke bool) {
+	for s.open('['); s.next(']'); {
+		if c.Choices++; c.Choices > 1 {
+			s.skip()
+			continue
+		}
+		var finish, said bool
+		for s.open('{'); s.next('}'); {
+			switch string(s.name()) {
+			case "finish_reason":
+				s.once(&finish)
+				c.Finish = finishReason(s.text())
+			case speech:
+				s.once(&said)
+				if !s.null() {
+					c.readSpeech(s)
+					spoke = true
+				}
+			default:
+				s.skip()
+			}
+		}
+	}
+	return spoke
+}
+
+func (c *Chunk) readSpeech(s *scanner) {
+	var content, refusal bool
+	for s.open('{'); s.next('}'); {
+		switch string(s.name()) {
+		case "content":
+			s.once(&content)
+			c.Content = s.text()
+		case "refusal":
+			s.once(&refusal)
+			c.Refusal = s.text()
+		default:
+			s.skip()
+		}
+	}
+}
+
+// finishReason maps to constants, so that nothing the provider says becomes a
+// log value or a metric label, and nothing is allocated.
+func finishReason(l Literal) string {
+	if l == nil {
+		return ""
+	}
+	switch string(l.short()) {
+	case "stop":
+		return "stop"
+	case "length":
+		return "length"
+	case "content_filter":
+		return "content_filter"
+	case "tool_calls":
+		return "tool_calls"
+	case "function_call":
+		return "function_call"
+	}
+	return "other"
+}
