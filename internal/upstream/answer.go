@@ -1,0 +1,105 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"regexp"
+	"time"
+)
+
+const (
+	// maxAnswer bounds what is read of an answer that is not streamed. The
+	// largest output limit there is comes to less.
+	maxAnswer = 4 << 20
+
+	// lingerTime bounds how long the end of a body is waited for once its
+	// content is complete, so that the connection can be used again.
+	lingerTime = 100 * time.Millisecond
+)
+
+// Answer is OpenAI's 200. Whoever holds it must Close it.
+type Answer struct {
+	call *call
+	resp *http.Response
+}
+
+// Close ends the call. Nothing of the answer is read after it.
+func (a *Answer) Close() {
+	a.call.end()
+	a.resp.Body.Close()
+}
+
+// Streams reports whether the answer is a stream of events.
+func (a *Answer) Streams() bool {
+	kind, _, err := mime.ParseMediaType(a.resp.Header.Get("Content-Type"))
+	return err == nil && kind == "text/event-stream"
+}
+
+// RequestID is OpenAI's name for the call, for its support; "" if it sent none
+// or one that could be something else.
+func (a *Answer) RequestID() string { return requestID(a.resp.Header) }
+
+// Read reads the body. Its error is io.EOF, or one for the client whose cause
+// says why the rest is missing.
+func (a *Answer) Read(p []byte) (int, error) {
+	n, err := a.resp.Body.Read(p)
+	if n > 0 {
+		a.call.hear()
+	}
+	if err != nil && err != io.EOF {
+		err = a.call.failed(fmt.Errorf("read the answer: %w", err))
+	}
+	return n, err
+}
+
+// ReadAll appends the whole body to dst.
+func (a *Answer) ReadAll(dst []byte) ([]byte, error) {
+	for {
+		if len(dst) == cap(dst) {
+			dst = append(dst, 0)[:len(dst)]
+		}
+		n, err := a.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		switch {
+		case err == io.EOF:
+			return dst, nil
+		case err != nil:
+			return dst, err
+		case len(dst) > maxAnswer:
+			return dst, broke(fmt.Errorf("read the answer: more than %d bytes", maxAnswer))
+		}
+	}
+}
+
+// Linger reads to the end of a body whose content is complete: net/http uses a
+// connection again only after EOF.
+func (a *Answer) Linger(buf []byte) {
+	stop := time.AfterFunc(lingerTime, a.call.end)
+	defer stop.Stop()
+	for range 4 {
+		if _, err := a.resp.Body.Read(buf); err != nil {
+			return
+		}
+	}
+}
+
+// Gone reports whether the caller's context, not OpenAI, ended the call.
+func gone(ctx context.Context) bool {
+	switch context.Cause(ctx) {
+	case nil, errFirstByte, errTotal, errStreamIdle, errStreamMax, errEnded:
+		return false
+	}
+	return true
+}
+
+var safeID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+func requestID(h http.Header) string {
+	if id := h.Get("X-Request-Id"); safeID.MatchString(id) {
+		return id
+	}
+	return ""
+}

@@ -1,0 +1,127 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+)
+
+// Why a call was ended by its own watch. The text is for the log.
+var (
+	errFirstByte  = errors.New("no answer within the time for the first byte")
+	errTotal      = errors.New("the answer was not complete in time (UPSTREAM_TIMEOUT)")
+	errStreamIdle = errors.New("the stream fell silent (STREAM_IDLE_TIMEOUT)")
+	errStreamMax  = errors.New("the stream went on for too long (STREAM_MAX)")
+	errEnded      = errors.New("the call is over")
+)
+
+// call is one question to OpenAI with its time limits. A single timer watches
+// all of them: it wakes up when the next one could be due, looks, and sleeps
+// again, so that a chunk costs one atomic store and no timer.
+type call struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	watch  *time.Timer
+	stream bool
+	cfg    *Config
+	began  time.Time
+
+	reached atomic.Bool  // a connection was there: from here on it may have been sent
+	heard   atomic.Int64 // when the last bytes came, as time since began
+	phase   atomic.Int32 // 0 until the answer's header is there, then 1
+}
+
+func (c *Client) begin(ctx context.Context, stream bool) *call {
+	k := &call{stream: stream, cfg: &c.cfg, began: time.Now()}
+	k.ctx, k.cancel = context.WithCancelCause(ctx)
+	k.watch = time.AfterFunc(c.cfg.Timeout/2, k.look)
+	return k
+}
+
+// look is the watch's round.
+func (k *call) look() {
+	if k.ctx.Err() != nil {
+		return
+	}
+	next, err := k.due(time.Since(k.began))
+	if err != nil {
+		k.cancel(err)
+		return
+	}
+	k.watch.Reset(next)
+}
+
+// due returns how long nothing can be due, or what is.
+func (k *call) due(now time.Duration) (time.Duration, error) {
+	if k.phase.Load() == 0 {
+		return within(k.cfg.Timeout/2-now, errFirstByte)
+	}
+	if !k.stream {
+		return within(k.cfg.Timeout-now, errTotal)
+	}
+	idle, err := within(time.Duration(k.heard.Load())+k.cfg.StreamIdle-now, errStreamIdle)
+	if err != nil {
+		return 0, err
+	}
+	whole, err := within(k.cfg.StreamMax-now, errStreamMax)
+	return min(idle, whole), err
+}
+
+func within(left time.Duration, overdue error) (time.Duration, error) {
+	if left <= 0 {
+		return 0, overdue
+	}
+	return left, nil
+}
+
+// answered opens the second phase: the header is there, the body may come.
+func (k *call) answered() {
+	k.hear()
+	k.phase.Store(1)
+	if k.watch.Stop() {
+		k.look()
+	}
+}
+
+func (k *call) hear() { k.heard.Store(int64(time.Since(k.began))) }
+
+// end releases everything the call holds. A body not read to its end closes its
+// connection, which is how OpenAI learns that nobody listens any more.
+func (k *call) end() {
+	k.watch.Stop()
+	k.cancel(errEnded)
+}
+
+// send makes one attempt.
+func (c *Client) send(k *call, body []byte) (*Answer, error) {
+	k.reached.Store(false)
+	ctx := httptrace.WithClientTrace(k.ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { k.reached.Store(true) },
+	})
+	req := (&http.Request{
+		Method:        http.MethodPost,
+		URL:           c.chat,
+		Host:          c.chat.Host,
+		Header:        c.header,
+		Body:          io.NopCloser(bytes.NewReader(body)),
+		ContentLength: int64(len(body)),
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+	}).WithContext(ctx)
+
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, k.failed(fmt.Errorf("send: %w", err))
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, k.refused(resp)
+	}
+	return &Answer{call: k, resp: resp}, nil
+}

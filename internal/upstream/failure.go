@@ -1,0 +1,128 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"keyshield/internal/apierr"
+	"keyshield/internal/wire"
+)
+
+const (
+	maxErrorBody = 64 << 10
+
+	// The wait that is passed on with OpenAI's own rate limit: SDKs honour up to
+	// 60 s and fall back to hammering above.
+	minWait, maxWait = time.Second, time.Minute
+	defaultWait      = 5 * time.Second
+)
+
+// Our own trouble with the provider: someone must act. The server logs these as
+// errors.
+var (
+	ErrKeyRefused = errors.New("OpenAI refuses our key")
+	ErrQuota      = errors.New("OpenAI's own quota or billing limit is reached")
+)
+
+// failed turns a transport error into the client's. If the caller left or the
+// server stops, that is the error, so that nobody takes it for OpenAI's fault.
+func (k *call) failed(err error) error {
+	cause := context.Cause(k.ctx)
+	switch {
+	case cause == nil:
+		return broke(err)
+	case gone(k.ctx):
+		return cause
+	default:
+		return timedOut(fmt.Errorf("%w: %w", cause, err))
+	}
+}
+
+func broke(cause error) *apierr.Error {
+	return apierr.New(http.StatusBadGateway, "upstream_error", "Our server encountered an issue.").Because(cause)
+}
+
+func timedOut(cause error) *apierr.Error {
+	return apierr.New(http.StatusGatewayTimeout, "upstream_timeout", "Our server encountered an issue.").Because(cause)
+}
+
+// refusal is what OpenAI said instead of 200: only its status and words that
+// cannot hold a secret. Its message repeats ends of the key, and its
+// organisation stands in others, so nobody gets to see it.
+type refusal struct {
+	status   int
+	envelope wire.Envelope
+	spoken   bool // it was OpenAI's own error envelope
+	wait     time.Duration
+	id       string
+}
+
+func (r *refusal) Error() string {
+	return fmt.Sprintf("OpenAI answered %d, type %q, code %q, param %q, its request id %q",
+		r.status, r.envelope.Type, r.envelope.Code, r.envelope.Param, r.id)
+}
+
+// refused reads a refusal and frees the connection.
+func (k *call) refused(resp *http.Response) error {
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	if err != nil && k.ctx.Err() != nil {
+		return k.failed(fmt.Errorf("read the refusal: %w", err))
+	}
+	r := &refusal{status: resp.StatusCode, wait: retryAfter(resp.Header), id: requestID(resp.Header)}
+	r.envelope, r.spoken = wire.ReadError(body)
+	return r.public()
+}
+
+// public is the refusal as our client sees it. OpenAI's 401, 403 and empty
+// quota are our trouble, never the caller's.
+func (r *refusal) public() *apierr.Error {
+	switch {
+	case r.status == http.StatusTooManyRequests && r.quota():
+		return apierr.New(http.StatusServiceUnavailable, "unavailable", "Our system is busy right now. Please try again soon.").
+			After(maxWait).ForGood().Because(fmt.Errorf("%w: %w", ErrQuota, r))
+	case r.status == http.StatusTooManyRequests:
+		wait := r.passedOn()
+		return apierr.New(http.StatusTooManyRequests, "rate_limited", "Too many requests. Please try again after %d seconds.", int(wait.Seconds())).
+			After(wait).Because(r)
+	case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
+		return broke(fmt.Errorf("%w: %w", ErrKeyRefused, r))
+	case r.status == http.StatusGatewayTimeout || r.status == http.StatusRequestTimeout:
+		return timedOut(r)
+	default:
+		return broke(r)
+	}
+}
+
+func (r *refusal) quota() bool {
+	return r.envelope.Code == "insufficient_quota" || r.envelope.Type == "insufficient_quota" ||
+		r.envelope.Code == "billing_hard_limit_reached"
+}
+
+// passedOn is OpenAI's wait in whole seconds, within what SDKs honour.
+func (r *refusal) passedOn() time.Duration {
+	if r.wait <= 0 {
+		return defaultWait
+	}
+	whole := (r.wait + time.Second - 1).Truncate(time.Second)
+	return min(max(whole, minWait), maxWait)
+}
+
+// retryAfter reads how long OpenAI asks to wait; 0 when it does not say.
+func retryAfter(h http.Header) time.Duration {
+	if ms, err := strconv.ParseInt(h.Get("Retry-After-Ms"), 10, 32); err == nil && ms >= 0 {
+		return time.Duration(ms) * time.Millisecond
+	}
+	if s, err := strconv.ParseInt(h.Get("Retry-After"), 10, 32); err == nil && s >= 0 {
+		return time.Duration(s) * time.Second
+	}
+	if at, err := http.ParseTime(h.Get("Retry-After")); err == nil {
+		return max(time.Until(at), 0)
+	}
+	return 0
+}

@@ -1,0 +1,52 @@
+package upstream
+
+import (
+	"errors"
+	"net/http"
+	"time"
+)
+
+const (
+	// patience is the longest wait we take upon us; the client decides about
+	// anything longer.
+	patience = 2 * time.Second
+
+	redialDelay = 100 * time.Millisecond
+	busyDelay   = 500 * time.Millisecond
+)
+
+// mayRepeat decides whether err allows the one retry there is, and waits for
+// its time. It does when nothing was sent (no connection was ever there), or
+// when OpenAI says in its own words that it did not take the request. Any other
+// failure may have been billed, and a second send could be billed again.
+func (k *call) mayRepeat(err error) bool {
+	delay, ok := k.repeatAfter(err)
+	if !ok || time.Since(k.began)+delay >= k.cfg.Timeout/2 {
+		return false
+	}
+	wait := time.NewTimer(delay)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return true
+	case <-k.ctx.Done():
+		return false
+	}
+}
+
+func (k *call) repeatAfter(err error) (time.Duration, bool) {
+	if !k.reached.Load() {
+		return redialDelay, k.ctx.Err() == nil
+	}
+	var r *refusal
+	if !errors.As(err, &r) || !r.spoken || r.quota() {
+		return 0, false
+	}
+	switch r.status {
+	case http.StatusTooManyRequests:
+		return r.wait, r.wait > 0 && r.wait <= patience
+	case http.StatusServiceUnavailable:
+		return max(r.wait, busyDelay), r.wait <= patience
+	}
+	return 0, false
+}

@@ -1,0 +1,119 @@
+// Package upstream asks OpenAI: one call, watched from its first byte to its
+// last, sent once.
+//
+// We do the hot call with our own http.Client and not with go-openai's, which
+// has no timeout and no byte limit, takes a cut stream for a finished one and a
+// redirect for success. The key is added here, per call, and goes to one host
+// only: a redirect is an error, not an address.
+//
+// Nothing is ever sent twice behind our back. A request has no GetBody and no
+// Idempotency-Key, or net/http would repeat it by itself when a connection
+// breaks; what may be repeated is decided in retry.go.
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"keyshield/internal/secret"
+)
+
+const (
+	connectTimeout  = 10 * time.Second
+	idleConnTimeout = 45 * time.Second // below the minutes after which providers close idle connections
+	maxIdleConns    = 512              // net/http's 2 would mean a TLS handshake per call
+	maxHeaderBytes  = 64 << 10
+)
+
+// Config says where OpenAI is and how long it may take.
+type Config struct {
+	BaseURL      string // "https://api.openai.com/v1": https, or http to loopback
+	Key          secret.String
+	Organization string
+	Project      string
+
+	Timeout    time.Duration // for a whole answer; half of it for its first byte
+	StreamIdle time.Duration // between two reads of a stream
+	StreamMax  time.Duration // for a whole stream
+}
+
+// Client sends calls to one host under one key.
+type Client struct {
+	cfg    Config
+	http   *http.Client
+	chat   *url.URL
+	header http.Header // built once; net/http only reads it
+}
+
+// New readies a client. It opens no connection.
+func New(cfg Config) (*Client, error) {
+	base, err := url.Parse(cfg.BaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("base URL: %w", err)
+	}
+	return &Client{
+		cfg:    cfg,
+		http:   newHTTPClient(),
+		chat:   base.JoinPath("chat/completions"),
+		header: cfg.header(),
+	}, nil
+}
+
+// Close drops idle connections. Calls under way go on.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Chat posts an encoded chat completion. The Answer is OpenAI's 200; anything
+// else is an error for the client (*apierr.Error) whose cause says what
+// happened. Cancelling ctx ends the call at once, also while it is answered.
+func (c *Client) Chat(ctx context.Context, body []byte, stream bool) (*Answer, error) {
+	call := c.begin(ctx, stream)
+	answer, err := c.send(call, body)
+	if err != nil && call.mayRepeat(err) {
+		answer, err = c.send(call, body)
+	}
+	if err != nil {
+		call.end()
+		return nil, err
+	}
+	call.answered()
+	return answer, nil
+}
+
+// header is everything we tell OpenAI about ourselves: nothing of the client's.
+func (cfg Config) header() http.Header {
+	h := http.Header{
+		"Authorization": {"Bearer " + cfg.Key.Reveal()},
+		"Content-Type":  {"application/json"},
+		"Accept":        {"application/json, text/event-stream"},
+		"User-Agent":    {"keyshield"},
+	}
+	if cfg.Organization != "" {
+		h.Set("OpenAI-Organization", cfg.Organization)
+	}
+	if cfg.Project != "" {
+		h.Set("OpenAI-Project", cfg.Project)
+	}
+	return h
+}
+
+func newHTTPClient() *http.Client {
+	dialer := &net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext:            dialer.DialContext,
+			TLSHandshakeTimeout:    connectTimeout,
+			ForceAttemptHTTP2:      true,
+			MaxIdleConns:           maxIdleConns,
+			MaxIdleConnsPerHost:    maxIdleConns,
+			IdleConnTimeout:        idleConnTimeout,
+			MaxResponseHeaderBytes: maxHeaderBytes,
+			DisableCompression:     true, // a compressed stream arrives in lumps, and a bomb would fit through a byte cap
+		},
+		// Else the key would follow a Location header.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
