@@ -173,7 +173,9 @@ func (l *Loaded) FromShell(name string) bool {
 }
 
 func (l *Loaded) problem(name, text, fix string) {
-	text = strings.TrimPrefix(strings.TrimPrefix(text, name+" "), name+": ") // a sentence may begin with it
+	if !strings.HasPrefix(text, name+" and ") {
+		text = strings.TrimPrefix(strings.TrimPrefix(text, name+" "), name+": ") // a sentence may begin with it
+	}
 	l.Problems = append(l.Problems, Problem{name, text, fix})
 }
 

@@ -93,6 +93,8 @@ func (l *Limiter) decide(u usage, now time.Time, allowed bool) Decision {
 	return d
 }
 
+const nearby = 16 // nanoseconds
+
 // until is the time from now until n requests would be let through together, if
 // nobody asked meanwhile; n ≤ Count. What is counted only ever weighs less as time
 // passes, so the first such instant in a window is found by halving.
@@ -106,6 +108,17 @@ func (l *Limiter) until(u usage, now time.Time, n int) time.Duration {
 		low, high := max(0, now.Sub(window)), period-1
 		if !fits(high) {
 			continue
+		}
+		// The arithmetic turned round comes within a few nanoseconds, which leaves
+		// next to nothing to halve.
+		if prev > 0 {
+			near := time.Duration(float64(period) * (1 - (float64(l.rate.Count-n-curr)+0.5)/float64(prev)))
+			if before := near - nearby; low <= before && before < high && !fits(before) {
+				low = before + 1
+			}
+			if after := near + nearby; low < after && after < high && fits(after) {
+				high = after
+			}
 		}
 		for low < high {
 			if mid := low + (high-low)/2; fits(mid) {

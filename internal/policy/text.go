@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 	openai "github.com/sashabaranov/go-openai"
@@ -108,6 +109,7 @@ func newTemplate(r chatRequest) (template, error) {
 }
 
 func (t template) append(dst []byte, prompt, pseudonym string) []byte {
+	dst = slices.Grow(dst, len(t.head)+len(prompt)+len(prompt)/8+len(t.middle)+len(pseudonym)+len(t.tail)+16)
 	dst = append(dst, t.head...)
 	dst, _ = jsontext.AppendQuote(dst, prompt)
 	dst = append(dst, t.middle...)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"regexp"
 	"time"
 )
 
@@ -18,6 +17,8 @@ const (
 	// lingerTime bounds how long the end of a body is waited for once its
 	// content is complete, so that the connection can be used again.
 	lingerTime = 100 * time.Millisecond
+
+	maxID = 64 // of a request id
 )
 
 // Answer is OpenAI's 200. Whoever holds it must Close it.
@@ -86,7 +87,7 @@ func (a *Answer) Linger(buf []byte) {
 	}
 }
 
-// Gone reports whether the caller's context, not OpenAI, ended the call.
+// gone reports whether the caller's context, not OpenAI, ended the call.
 func gone(ctx context.Context) bool {
 	switch context.Cause(ctx) {
 	case nil, errFirstByte, errTotal, errStreamIdle, errStreamMax, errEnded:
@@ -95,11 +96,15 @@ func gone(ctx context.Context) bool {
 	return true
 }
 
-var safeID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-
 func requestID(h http.Header) string {
-	if id := h.Get("X-Request-Id"); safeID.MatchString(id) {
-		return id
+	id := h["X-Request-Id"]
+	if len(id) != 1 || len(id[0]) > maxID {
+		return ""
 	}
-	return ""
+	for _, c := range []byte(id[0]) {
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return ""
+		}
+	}
+	return id[0]
 }

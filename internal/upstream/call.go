@@ -116,7 +116,7 @@ func (c *Client) send(k *call, body []byte) (*Answer, error) {
 		ProtoMinor:    1,
 	}).WithContext(ctx)
 
-	resp, err := c.http.Do(req)
+	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
 		return nil, k.failed(fmt.Errorf("send: %w", err))
 	}

@@ -23,10 +23,9 @@ func Try(ctx context.Context, cfg Config, model string) error {
 	config := openai.DefaultConfig(cfg.Key.Reveal())
 	config.BaseURL = cfg.BaseURL
 	config.OrgID = cfg.Organization
-	web := newHTTPClient()
-	defer web.CloseIdleConnections()
-	web.Transport = onlyJSON{web.Transport, cfg.Project}
-	config.HTTPClient = web
+	transport := newTransport()
+	defer transport.CloseIdleConnections()
+	config.HTTPClient = &http.Client{Transport: bounded{transport, cfg.Project}}
 
 	list, err := openai.NewClientWithConfig(config).ListModels(ctx)
 	if api, ok := errors.AsType[*openai.APIError](err); ok {
@@ -57,14 +56,15 @@ func keyProblem(status int) error {
 	}
 }
 
-// onlyJSON adds the project, and turns a redirect into the failure it is:
-// go-openai takes it for success.
-type onlyJSON struct {
+// bounded adds the project, caps the answer, and turns a redirect into the failure
+// it is: http.Client would follow it with the key, and go-openai takes it for
+// success.
+type bounded struct {
 	http.RoundTripper
 	project string
 }
 
-func (t onlyJSON) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t.project != "" {
 		r = r.Clone(r.Context())
 		r.Header.Set("OpenAI-Project", t.project)

@@ -1,10 +1,10 @@
 // Package upstream asks OpenAI: one call, watched from its first byte to its
 // last, sent once.
 //
-// We do the hot call with our own http.Client and not with go-openai's, which
-// has no timeout and no byte limit, takes a cut stream for a finished one and a
-// redirect for success. The key is added here, per call, and goes to one host
-// only: a redirect is an error, not an address.
+// We do the hot call ourselves and not with go-openai, which has no timeout and no
+// byte limit, takes a cut stream for a finished one and a redirect for success.
+// The key is added here, per call, and goes to one host only. The call is a
+// RoundTrip: it knows nothing of redirects or cookies, so nothing can follow one.
 //
 // Nothing is ever sent twice behind our back. A request has no GetBody and no
 // Idempotency-Key, or net/http would repeat it by itself when a connection
@@ -27,6 +27,7 @@ const (
 	idleConnTimeout = 45 * time.Second // below the minutes after which providers close idle connections
 	maxIdleConns    = 512              // net/http's 2 would mean a TLS handshake per call
 	maxHeaderBytes  = 64 << 10
+	bufferSize      = 2 << 10 // two of them under every stream; a chunk has 300 bytes
 )
 
 // Config says where OpenAI is and how long it may take.
@@ -43,10 +44,10 @@ type Config struct {
 
 // Client sends calls to one host under one key.
 type Client struct {
-	cfg    Config
-	http   *http.Client
-	chat   *url.URL
-	header http.Header // built once; net/http only reads it
+	cfg       Config
+	chat      *url.URL
+	header    http.Header // built once; net/http only reads it
+	transport *http.Transport
 }
 
 // New readies a client. It opens no connection.
@@ -55,16 +56,19 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("base URL: %w", err)
 	}
+	if base.Path == "" {
+		base.Path = "/" // else JoinPath makes a relative path
+	}
 	return &Client{
-		cfg:    cfg,
-		http:   newHTTPClient(),
-		chat:   base.JoinPath("chat/completions"),
-		header: cfg.header(),
+		cfg:       cfg,
+		chat:      base.JoinPath("chat/completions"),
+		header:    cfg.header(),
+		transport: newTransport(),
 	}, nil
 }
 
 // Close drops idle connections. Calls under way go on.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // Chat posts an encoded chat completion. The Answer is OpenAI's 200; anything
 // else is an error for the client (*apierr.Error) whose cause says what
@@ -100,20 +104,18 @@ func (cfg Config) header() http.Header {
 	return h
 }
 
-func newHTTPClient() *http.Client {
+func newTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}
-	return &http.Client{
-		Transport: &http.Transport{
-			DialContext:            dialer.DialContext,
-			TLSHandshakeTimeout:    connectTimeout,
-			ForceAttemptHTTP2:      true,
-			MaxIdleConns:           maxIdleConns,
-			MaxIdleConnsPerHost:    maxIdleConns,
-			IdleConnTimeout:        idleConnTimeout,
-			MaxResponseHeaderBytes: maxHeaderBytes,
-			DisableCompression:     true, // a compressed stream arrives in lumps, and a bomb would fit through a byte cap
-		},
-		// Else the key would follow a Location header.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	return &http.Transport{
+		DialContext:            dialer.DialContext,
+		TLSHandshakeTimeout:    connectTimeout,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConns:           maxIdleConns,
+		MaxIdleConnsPerHost:    maxIdleConns,
+		IdleConnTimeout:        idleConnTimeout,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		ReadBufferSize:         bufferSize,
+		WriteBufferSize:        bufferSize,
+		DisableCompression:     true, // a compressed stream arrives in lumps, and a bomb would fit through a byte cap
 	}
 }

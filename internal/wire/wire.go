@@ -97,16 +97,21 @@ func read(doc []byte, speech string) (Chunk, error) {
 	return c, nil
 }
 
-// readChoices reads the first choice and counts them all: we never ask for two.
+// readChoices reads the first choice and counts them all. We never ask for two: in
+// a stream, what comes for another than the first is not of the answer.
 func (c *Chunk) readChoices(s *scanner, speech string) (spoke bool) {
+	var place int64
 	for s.open('['); s.next(']'); {
 		if c.Choices++; c.Choices > 1 {
 			s.skip()
 			continue
 		}
-		var finish, said bool
+		var finish, said, placed bool
 		for s.open('{'); s.next('}'); {
 			switch string(s.name()) {
+			case "index":
+				s.once(&placed)
+				place, _ = s.count()
 			case "finish_reason":
 				s.once(&finish)
 				c.Finish = finishReason(s.text())
@@ -120,6 +125,9 @@ func (c *Chunk) readChoices(s *scanner, speech string) (spoke bool) {
 				s.skip()
 			}
 		}
+	}
+	if place != 0 {
+		c.Content, c.Refusal, c.Finish = nil, nil, ""
 	}
 	return spoke
 }
