@@ -1,0 +1,105 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"keyshield/internal/apierr"
+	"keyshield/internal/wire"
+)
+
+// buffers hold whole answers while they are read.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+// keepable is the largest buffer that goes back: one large answer must not stay
+// in memory for ever.
+const keepable = 64 << 10
+
+func giveBack(b *[]byte) {
+	if cap(*b) <= keepable {
+		*b = (*b)[:0]
+		buffers.Put(b)
+	}
+}
+
+// answer asks for a whole answer and gives its text, and nothing else of it:
+// {"<field>": "…"}.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, request []byte, field string) error {
+	got, err := s.upstream.Chat(r.Context(), request, false)
+	if err != nil {
+		return err
+	}
+	defer got.Close()
+	scope := scopeOf(r)
+	scope.Upstream = got.RequestID()
+
+	buf := buffers.Get().(*[]byte)
+	defer giveBack(buf)
+	if *buf, err = got.ReadAll((*buf)[:0]); err != nil {
+		return err
+	}
+	scope.FirstToken = time.Since(scope.Began)
+	a, err := wire.ReadAnswer(*buf)
+	if err != nil {
+		return brokenAnswer(err)
+	}
+	scope.Usage = a.Usage
+	literal, err := s.sayable(a)
+	if err != nil {
+		return err
+	}
+
+	out := make([]byte, 0, len(field)+len(literal)+8)
+	out = append(append(append(out, `{"`...), field...), `":`...)
+	out = append(append(out, literal...), '}')
+	h := w.Header()
+	h["Content-Type"] = jsonType
+	h["Content-Length"] = []string{strconv.Itoa(len(out))}
+	if _, err := w.Write(out); err != nil {
+		return errors.Join(errClientLeft, err)
+	}
+	return nil
+}
+
+var (
+	jsonType      = []string{"application/json; charset=utf-8"}
+	errClientLeft = errors.New("the client left")
+	errLeak       = errors.New("the generated text contained our OpenAI key; it was held back")
+)
+
+// sayable returns the text as a JSON string, if it is one to be passed on.
+func (s *Server) sayable(a wire.Answer) ([]byte, error) {
+	text, plain := a.Content.Plain()
+	if !plain {
+		text = a.Content.AppendText(nil)
+	}
+	if s.detector.In(text) {
+		return nil, apierr.From(errLeak)
+	}
+	if err := unfit(a.Finish, len(text) > 0, a.Refusal != nil, a.Usage); err != nil {
+		return nil, err
+	}
+	if plain && len(text) > 0 {
+		return a.Content, nil // as it stood on the wire: a JSON string of valid UTF-8
+	}
+	return wire.AppendQuote(nil, text), nil
+}
+
+// unfit says why a complete answer is none, if it is so.
+func unfit(finish string, said, refused bool, usage wire.Usage) error {
+	switch {
+	case finish == "content_filter", refused && !said:
+		return apierr.New(http.StatusUnprocessableEntity, "content_filtered", "The answer was withheld by the AI provider's content filter. Please rephrase your prompt.")
+	case !said && (finish == "length" || usage.Reasoning > 0):
+		return apierr.New(http.StatusBadGateway, "output_limit_reached", "The output limit was reached before any text was written. Please ask for something shorter.")
+	}
+	return nil
+}
+
+// brokenAnswer is for a 200 that cannot be read.
+func brokenAnswer(cause error) error {
+	return apierr.New(http.StatusBadGateway, "upstream_error", "Our server encountered an issue.").Because(cause)
+}

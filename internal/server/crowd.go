@@ -1,0 +1,87 @@
+package server
+
+import (
+	"container/list"
+	"net"
+	"net/http"
+	"sync"
+)
+
+// crowd bounds the open connections. One beyond the bound waits in accept, and the
+// connection that has been idle for longest gives way to it: else a few thousand
+// that had their answer and do nothing would lock everyone out for as long as the
+// idle time-out lasts.
+type crowd struct {
+	net.Listener
+	room chan struct{} // one token for each connection that may be open
+
+	mu      sync.Mutex
+	waiting bool       // accept waits for room
+	idle    *list.List // of net.Conn, the longest idle first
+	at      map[net.Conn]*list.Element
+}
+
+func newCrowd(l net.Listener, size int) *crowd {
+	c := &crowd{Listener: l, room: make(chan struct{}, size), idle: list.New(), at: map[net.Conn]*list.Element{}}
+	for range size {
+		c.room <- struct{}{}
+	}
+	return c
+}
+
+// Accept takes a connection and finds room for it. While there is none, the
+// kernel's queue holds those that come after.
+func (c *crowd) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-c.room:
+	default:
+		c.wait(true)
+		<-c.room
+		c.wait(false)
+	}
+	return &guest{Conn: conn, left: sync.OnceFunc(func() { c.room <- struct{}{} })}, nil
+}
+
+// wait begins or ends the search for room. Whoever is idle now makes it, or else
+// who is first to fall idle (see follow).
+func (c *crowd) wait(begins bool) {
+	c.mu.Lock()
+	c.waiting = begins
+	longest := c.idle.Front()
+	c.mu.Unlock()
+	if begins && longest != nil {
+		longest.Value.(net.Conn).Close()
+	}
+}
+
+// follow is the http.Server's ConnState.
+func (c *crowd) follow(conn net.Conn, state http.ConnState) {
+	c.mu.Lock()
+	if e, ok := c.at[conn]; ok {
+		c.idle.Remove(e)
+		delete(c.at, conn)
+	}
+	if state == http.StateIdle {
+		c.at[conn] = c.idle.PushBack(conn)
+	}
+	leave := state == http.StateIdle && c.waiting
+	c.mu.Unlock()
+	if leave {
+		conn.Close()
+	}
+}
+
+// guest is a connection that gives its place back once.
+type guest struct {
+	net.Conn
+	left func()
+}
+
+func (g *guest) Close() error {
+	defer g.left()
+	return g.Conn.Close()
+}

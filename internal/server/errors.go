@@ -1,0 +1,119 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"keyshield/internal/apierr"
+	"keyshield/internal/wire"
+)
+
+// refuse turns an error into bytes; nothing else does. After an answer has
+// begun it can only record the error, and cut the connection unless the body's
+// own protocol has already told the client.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	scopeOf(r).Err = err
+	out := responseOf(w)
+	switch {
+	case clientGone(r) && !exchangeOf(r).bodyBroke:
+		panic(http.ErrAbortHandler) // nobody listens, or only to half of what he asked
+	case out.status == 0:
+		s.writeError(out, r, s.explain(r, err))
+	case !out.framed:
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// explain finds the refusal in err. The end of the server is one of its own.
+func (s *Server) explain(r *http.Request, err error) *apierr.Error {
+	if stopped(r) {
+		return unavailable().Because(err)
+	}
+	return apierr.From(err)
+}
+
+func unavailable() *apierr.Error {
+	return apierr.New(http.StatusServiceUnavailable, "unavailable", "Our system is busy right now. Please try again soon.").After(5 * time.Second)
+}
+
+// writeError writes a refusal in the shape that the path's clients read.
+func (s *Server) writeError(w *response, r *http.Request, e *apierr.Error) {
+	id := scopeOf(r).ID
+	h := w.Header()
+	status, body := e.Status, []byte(nil)
+	if strings.HasPrefix(r.URL.Path+"/", "/v1/") {
+		status, body = openAIError(e)
+	} else {
+		body = textError(e, id)
+	}
+	if e.Code == "token_missing" || e.Code == "token_invalid" {
+		h.Set("WWW-Authenticate", "Bearer") // RFC 6750 §3; one header for every kind of bad token
+	}
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(wholeSeconds(e.RetryAfter)))
+	}
+	if e.Final {
+		h.Set("X-Should-Retry", "false")
+	}
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.framed = true
+	w.WriteHeader(status)
+	w.Write(body)
+}
+
+// textError is the text API's shape.
+func textError(e *apierr.Error, id string) []byte {
+	b := append([]byte(nil), `{"error":`...)
+	b = wire.AppendQuote(b, e.Message)
+	b = append(b, `,"code":`...)
+	b = wire.AppendQuote(b, e.Code)
+	b = append(b, `,"request_id":`...)
+	b = wire.AppendQuote(b, id)
+	return append(b, '}')
+}
+
+// openAIError is the shape that OpenAI's SDKs can read; they show nothing
+// useful for any other. Its statuses and codes are those that make them raise
+// the right class.
+func openAIError(e *apierr.Error) (status int, body []byte) {
+	status, kind, code := e.Status, "invalid_request_error", e.Code
+	switch {
+	case e.Code == "token_missing", e.Code == "token_invalid":
+		status, code = http.StatusUnauthorized, "invalid_api_key"
+	case e.Status == http.StatusTooManyRequests:
+		kind, code = "rate_limit_error", "rate_limit_exceeded"
+	case e.Status >= http.StatusInternalServerError:
+		kind = "server_error"
+	}
+	b := append([]byte(nil), `{"error":{"message":`...)
+	b = wire.AppendQuote(b, e.Message)
+	b = append(b, `,"type":`...)
+	b = wire.AppendQuote(b, kind)
+	b = append(b, `,"param":`...)
+	if e.Param == "" {
+		b = append(b, "null"...)
+	} else {
+		b = wire.AppendQuote(b, e.Param)
+	}
+	b = append(b, `,"code":`...)
+	b = wire.AppendQuote(b, code)
+	return status, append(b, "}}"...)
+}
+
+// wholeSeconds rounds up: a client that waits this long has waited enough.
+func wholeSeconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+
+// inWords says a wait as a person would.
+func inWords(d time.Duration) string {
+	unit, n := "second", wholeSeconds(d)
+	if n > 90 {
+		unit, n = "minute", (n+59)/60
+	}
+	if n != 1 {
+		unit += "s"
+	}
+	return strconv.Itoa(n) + " " + unit
+}

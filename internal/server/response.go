@@ -1,0 +1,87 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"keyshield/internal/limit"
+)
+
+// writeTimeout bounds one write to a client. There is no WriteTimeout on the
+// server, which would bound the whole answer: a reader that stalls is dropped, a
+// long answer is not.
+const writeTimeout = 30 * time.Second
+
+// response remembers what was answered. It wraps every ResponseWriter, passes
+// flushes and deadlines on by Unwrap, and nothing else.
+type response struct {
+	http.ResponseWriter
+	control connection
+	status  int            // 0 until the header is written
+	bytes   int64          // of the body
+	framed  bool           // the body's own protocol says how it ended, so that EOF may follow
+	limit   limit.Decision // of the limit with the least left, told with the header
+
+	extended time.Time // when the write deadline was last moved
+}
+
+// connection is what net/http's own ResponseWriter can do besides.
+type connection interface {
+	FlushError() error
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+// connectionOf looks once for what http.ResponseController looks for at every
+// call, which is at every chunk.
+func connectionOf(w http.ResponseWriter) connection {
+	if c, ok := w.(connection); ok {
+		return c
+	}
+	return controller{http.NewResponseController(w)}
+}
+
+type controller struct{ *http.ResponseController }
+
+func (c controller) FlushError() error { return c.Flush() }
+
+// Unwrap is for http.ResponseController.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *response) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+		tell(w.Header(), w.limit)
+		w.extend()
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// extend gives the next write its time, to a tenth: moving a deadline costs as
+// much as reading a chunk.
+func (w *response) extend() {
+	now := time.Now()
+	if now.Sub(w.extended) < writeTimeout/10 {
+		return
+	}
+	w.extended = now
+	w.control.SetWriteDeadline(now.Add(writeTimeout))
+}
+
+// flush sends what was written, within its own time.
+func (w *response) flush() error {
+	w.extend()
+	return w.control.FlushError()
+}
+
+// responseOf is the wrapper that observe put around w.
+func responseOf(w http.ResponseWriter) *response { return w.(*response) }

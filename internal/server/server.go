@@ -1,0 +1,133 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"keyshield/internal/auth"
+	"keyshield/internal/limit"
+	"keyshield/internal/policy"
+	"keyshield/internal/prompt"
+	"keyshield/internal/secret"
+	"keyshield/internal/upstream"
+	"keyshield/internal/wire"
+)
+
+// Config is what a Server needs besides the parts it talks to.
+type Config struct {
+	Origins        Origins
+	Trust          limit.Trust
+	RateIP         limit.Rate // POSTs that can spend; other requests have ten times it
+	RateUser       limit.Rate
+	StreamsPerUser int
+	MaxBody        int64
+	MaxInFlight    int
+	Rules          prompt.Rules
+	Text           *policy.Text
+}
+
+// Server answers front ends.
+type Server struct {
+	cfg      Config
+	verifier *auth.Verifier
+	upstream *upstream.Client
+	detector *secret.Detector
+	log      *slog.Logger
+
+	spending limits // per address, for requests that can spend
+	others   limits // per address, for all others
+	users    *limit.Limiter
+	slots    *limit.Slots
+	refusals *refusedOrigins
+
+	inFlight atomic.Int64
+	stopping atomic.Bool
+	handler  http.Handler
+	contexts sync.Pool // of *chi.Context
+}
+
+// New puts the parts together. Detector knows every secret that must not pass
+// in generated text.
+func New(cfg Config, verifier *auth.Verifier, client *upstream.Client, detector *secret.Detector, log *slog.Logger) *Server {
+	s := &Server{
+		cfg: cfg, verifier: verifier, upstream: client, detector: detector, log: log,
+		spending: newLimits(cfg.RateIP),
+		others:   newLimits(cfg.RateIP.Times(10)),
+		users:    limit.New(cfg.RateUser, tableSize),
+		slots:    limit.NewSlots(cfg.StreamsPerUser, tableSize),
+		refusals: newRefusedOrigins(),
+		contexts: sync.Pool{New: func() any { return chi.NewRouteContext() }},
+	}
+	s.handler = s.routes()
+	return s
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Scope is one request's record. observe makes it, the layers below fill it in,
+// and observe writes it down when the request is over; so the log line knows
+// the caller that an inner gate found.
+type Scope struct {
+	ID     string
+	Began  time.Time
+	IP     netip.Addr // invalid while unresolved
+	Caller auth.Caller
+	Err    error // why it was refused or broke, for the log
+
+	Upstream   string        // OpenAI's own request id
+	FirstToken time.Duration // since Began; 0 when none came
+	Usage      wire.Usage
+
+	counted bool // among the requests in flight
+}
+
+// scopeOf returns the record of r.
+func scopeOf(r *http.Request) *Scope { return &exchangeOf(r).scope }
+
+// handler answers a request or returns why it does not.
+type handler func(http.ResponseWriter, *http.Request) error
+
+// handle adapts a handler. Returning is the only way to refuse, so a forgotten
+// return cannot let a request through.
+func (s *Server) handle(h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			s.refuse(w, r, err)
+		}
+	}
+}
+
+// gates is a middleware that can say yes only if each of its questions, in their
+// order, returns nil. They share one middleware because what lies on the stack
+// below a stream lies there as long as it runs.
+func (s *Server) gates(ask ...handler) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for _, question := range ask {
+				if err := question(w, r); err != nil {
+					s.refuse(w, r, err)
+					return
+				}
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// errStopping is the cause with which running requests end when the time for a
+// graceful end is over.
+var errStopping = errors.New("the server is stopping")
+
+// clientGone reports whether the client, not we, ended the request.
+func clientGone(r *http.Request) bool {
+	return errors.Is(context.Cause(r.Context()), context.Canceled)
+}
