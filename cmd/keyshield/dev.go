@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+
+	"keyshield/internal/auth"
+	"keyshield/internal/config"
+	"keyshield/internal/secret"
+	"keyshield/internal/sim"
+)
+
+const (
+	devTokenLife = 12 * time.Hour
+	devPorts     = 100 // how many are tried from the first on
+)
+
+// dev is for trying it: on this machine only, with a simulated OpenAI unless
+// the operator means the real one. Nothing that makes it convenient can be
+// switched on in serve.
+func dev(ctx context.Context, p process) int {
+	live := false
+	if exit, ok := flags(p, "dev", func(f *flag.FlagSet) {
+		f.BoolVar(&live, "live", false, "ask OpenAI itself with the OPENAI_API_KEY of the environment; this costs money")
+	}); !ok {
+		return exit
+	}
+	loaded := config.Load(config.Dev, p.environ, p.dir)
+	for _, warning := range loaded.Warnings {
+		fmt.Fprintln(p.stdout, "warning:", warning)
+	}
+	cfg := loaded.Config
+	problems := loaded.Problems
+	if live && cfg.OpenAI.Key.IsZero() {
+		problems = append(problems, config.Problem{Name: "OPENAI_API_KEY", Text: "--live needs a key to ask OpenAI with", Fix: "OPENAI_API_KEY=<your key>"})
+	}
+	if refused(p.stderr, "dev", problems) {
+		return exitFailed
+	}
+
+	// A key that happens to be in the shell must not spend money.
+	real := !cfg.OpenAI.Key.IsZero() && (live || !loaded.FromShell("OPENAI_API_KEY"))
+	if !real {
+		ignored := !cfg.OpenAI.Key.IsZero()
+		stop, err := simulate(&cfg)
+		if err != nil {
+			fmt.Fprintf(p.stderr, "keyshield dev: %v\n", err)
+			return exitFailed
+		}
+		defer stop()
+		if ignored {
+			fmt.Fprintln(p.stdout, "The OPENAI_API_KEY of your shell is not used. To spend money with it: keyshield dev --live")
+		}
+	}
+	if selfSigned(cfg.Auth) && cfg.Auth.Secret.IsZero() {
+		cfg.Auth.Secret = secret.New(rand.Text() + rand.Text())
+	}
+	l, err := listenDev(ctx, cfg.Server, loaded.Sources["PORT"] == config.FromDefault)
+	if err != nil {
+		fmt.Fprintf(p.stderr, "keyshield dev: %v\n", err)
+		return exitFailed
+	}
+	token, err := devToken(cfg.Auth)
+	if err != nil {
+		fmt.Fprintf(p.stderr, "keyshield dev: %v\n", err)
+		return exitFailed
+	}
+	welcome(p.stdout, "http://"+l.Addr().String(), token, tokenLife(cfg.Auth), real)
+	if err := answer(ctx, cfg, l, newLogger(p.stderr, cfg)); err != nil {
+		fmt.Fprintf(p.stderr, "keyshield dev: %v\n", err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+// simulate starts a simulated OpenAI on loopback and points cfg to it.
+func simulate(cfg *config.Config) (stop func(), err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("start the simulator: %w", err)
+	}
+	simulator := sim.New(sim.Options{Behaviour: sim.Behaviour{Latency: 300 * time.Millisecond, Pace: 40 * time.Millisecond}})
+	web := &http.Server{Handler: simulator, ReadHeaderTimeout: 5 * time.Second}
+	done := make(chan struct{})
+	go func() { defer close(done); web.Serve(l) }()
+
+	cfg.OpenAI.BaseURL = "http://" + l.Addr().String() + "/v1"
+	cfg.OpenAI.Key = secret.New("simulated-" + rand.Text())
+	return func() {
+		simulator.Close()
+		web.Close()
+		<-done
+	}, nil
+}
+
+// listenDev takes PORT, or the next free port from the default on.
+func listenDev(ctx context.Context, s config.Server, search bool) (net.Listener, error) {
+	if !search {
+		return listen(ctx, s.Host, s.Port)
+	}
+	for port := s.Port; ; port++ {
+		l, err := listen(ctx, s.Host, port)
+		if !errors.Is(err, syscall.EADDRINUSE) || port == s.Port+devPorts {
+			return l, err
+		}
+	}
+}
+
+// devToken is a ready token, or "" when a provider signs them and we cannot.
+func devToken(id auth.Config) (string, error) {
+	if !selfSigned(id) {
+		return "", nil
+	}
+	return auth.Mint(id.Secret, claims(id, "dev-user", "", tokenLife(id)), time.Now())
+}
+
+func tokenLife(id auth.Config) time.Duration { return min(devTokenLife, id.MaxLifetime) }
+
+// selfSigned reports whether tokens are signed with a secret that we share, and
+// not by a provider.
+func selfSigned(id auth.Config) bool { return id.Provider == "" && id.JWKSURL == "" }
+
+// welcome prints what to paste.
+func welcome(w io.Writer, url, token string, life time.Duration, real bool) {
+	if real {
+		fmt.Fprint(w, "\nkeyshield dev  —  OpenAI ITSELF is answering with your key: every prompt costs money.\n\n")
+	} else {
+		fmt.Fprint(w, "\nkeyshield dev  —  a SIMULATOR is answering, not OpenAI: no key is used, nothing is spent.\n\n")
+	}
+	note := ""
+	if token == "" {
+		token = "<a token of your identity provider>"
+	} else {
+		note = fmt.Sprintf(", valid for %s", life)
+	}
+	fmt.Fprintf(w, "Listening on %s\n\nAsk for a text%s:\n\n%s\n\nThe same as a stream, word by word:\n\n%s\n\nFrom a web page on localhost:\n\n%s\n\nStop with Ctrl-C.\n\n",
+		url, note, curl(url, token, false), curl(url, token, true), fetch(url, token))
+}
+
+func curl(url, token string, stream bool) string {
+	flag, body := "", `{"userPrompt": "Say hello in three words"}`
+	if stream {
+		flag, body = "-N ", `{"userPrompt": "Tell me a short story", "stream": true}`
+	}
+	return fmt.Sprintf("  curl %s%s/api/generate-text \\\n    -H 'Authorization: Bearer %s' \\\n    -H 'Content-Type: application/json' \\\n    -d '%s'",
+		flag, url, token, body)
+}
+
+func fetch(url, token string) string {
+	snippet := `const res = await fetch("{url}/api/generate-text", {
+  method: "POST",
+  headers: { Authorization: "Bearer {token}", "Content-Type": "application/json" },
+  body: JSON.stringify({ userPrompt: "Say hello in three words" }),
+});
+console.log(res.status, await res.json());`
+	return "  " + strings.NewReplacer("{url}", url, "{token}", token, "\n", "\n  ").Replace(snippet)
+}
