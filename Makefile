@@ -1,0 +1,42 @@
+# Needs Go, git and make; a C compiler makes the tests find data races too.
+
+# The race detector needs cgo and a compiler that is really there.
+RACE = $(shell cc=$$(go env CC); test "$$(go env CGO_ENABLED)" = 1 && command -v $${cc%% *} >/dev/null && echo -race)
+# Tests never see the settings of the shell that started them: no real key, no real secret.
+UNSET = unset $$(sed -n 's/^[\# ]*\([A-Z][A-Z0-9_]*\)=.*/\1 \1_FILE/p' .env.example) OPENAI_ADMIN_KEY
+TOOL = go tool -modfile=.ci/tools.mod
+FUZZTIME = 10s
+
+.PHONY: help run test lint audit fuzz cover bench build soak
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST)
+
+run: ## try it: a server with a built-in simulator of OpenAI, no key needed (ARGS=--live talks to OpenAI)
+	@echo "building; the first time takes about a minute"
+	@go build -trimpath -o bin/keyshield ./cmd/keyshield && exec bin/keyshield dev $(ARGS)
+
+test: ## the whole suite, with -race where a C compiler is there (TESTFLAGS=-v)
+	@$(UNSET); set -x; go test $(RACE) $(TESTFLAGS) ./...
+
+lint: ## gofmt, go vet, staticcheck, go mod tidy
+	@out=$$(gofmt -l api cmd deploy internal); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
+	go vet ./... && $(TOOL) staticcheck ./... && go mod tidy -diff
+
+audit: ## known vulnerabilities in what we call (offline: VULNDB=file:///folder)
+	$(TOOL) govulncheck $(if $(VULNDB),-db $(VULNDB)) ./...
+
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@$(UNSET); sh .ci/fuzz $(FUZZTIME)
+
+cover: ## the suite with its coverage, in coverage.out
+	@$(UNSET); go test -coverpkg=./cmd/...,./internal/... -coverprofile=coverage.out ./... && go tool cover -func=coverage.out | tail -n 1
+
+bench: ## our cost beside no proxy and a bare reverse proxy (ARGS=-short)
+	@$(UNSET); go run ./internal/bench $(ARGS)
+
+build: ## bin/keyshield, static
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/keyshield ./cmd/keyshield
+
+soak: ## the long proofs: every TestSoak…, minutes each
+	@$(UNSET); KEYSHIELD_SOAK=1 go test -v -count=1 -timeout 30m -run '^TestSoak' ./...

@@ -1,0 +1,288 @@
+package deploy_test
+
+import (
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// decode reads a YAML file into v; a field that v lacks is an error, so that a
+// misspelt key cannot pass unread.
+func decode(t *testing.T, file string, v any) {
+	t.Helper()
+	d := yaml.NewDecoder(strings.NewReader(read(t, file)))
+	d.KnownFields(true)
+	if err := d.Decode(v); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}
+
+type composeFile struct {
+	Name     string
+	Services map[string]composeService
+	Secrets  map[string]struct{ File string }
+	Networks map[string]struct {
+		IPAM struct{ Config []struct{ Subnet string } }
+	}
+	Volumes map[string]any
+}
+
+type composeService struct {
+	Image           string
+	Build           struct{ Context, Dockerfile string }
+	Environment     map[string]string
+	Secrets         []string
+	Ports           []string
+	Volumes         []string
+	Networks        []string
+	Restart         string
+	StopGracePeriod string   `yaml:"stop_grace_period"`
+	ReadOnly        bool     `yaml:"read_only"`
+	CapDrop         []string `yaml:"cap_drop"`
+	CapAdd          []string `yaml:"cap_add"`
+	SecurityOpt     []string `yaml:"security_opt"`
+	Ulimits         map[string]int
+	Logging         struct {
+		Driver  string
+		Options map[string]string
+	}
+}
+
+func compose(t *testing.T) (file composeFile) {
+	t.Helper()
+	decode(t, "compose.yaml", &file)
+	return file
+}
+
+func TestComposePublishesNothingButCaddy(t *testing.T) {
+	file := compose(t)
+	if ports := file.Services["keyshield"].Ports; len(ports) > 0 {
+		t.Errorf("keyshield publishes %v: it speaks plain HTTP, so tokens would cross the network in the clear", ports)
+	}
+	want := []string{"80:80", "443:443", "443:443/udp"}
+	if got := file.Services["caddy"].Ports; !slices.Equal(got, want) {
+		t.Errorf("caddy publishes %v, want %v", got, want)
+	}
+}
+
+func TestComposeTakesEveryPrivilegeAway(t *testing.T) {
+	for name, s := range compose(t).Services {
+		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
+			t.Errorf("%s: want read_only, cap_drop ALL and no-new-privileges, got %+v", name, s)
+		}
+		if s.Logging.Options["max-size"] == "" {
+			t.Errorf("%s: its log may fill the disk", name)
+		}
+	}
+	if added := compose(t).Services["keyshield"].CapAdd; len(added) > 0 {
+		t.Errorf("keyshield is given %v, and needs none", added)
+	}
+}
+
+func TestComposeTrustsItsOwnNetworkOnly(t *testing.T) {
+	file := compose(t)
+	subnet := file.Networks["inside"].IPAM.Config[0].Subnet
+	if trusted := file.Services["keyshield"].Environment["TRUSTED_PROXY"]; trusted != subnet || subnet == "" {
+		t.Errorf("TRUSTED_PROXY is %q and the network %q: they must be the same, or every client shares one address, or anyone may claim any", trusted, subnet)
+	}
+	if !regexp.MustCompile(`\d+\.\d+\.\d+\.\d+/\d+`).MatchString(subnet) {
+		t.Errorf("the network %q is not pinned", subnet)
+	}
+}
+
+func TestComposeHandsSecretsOverAsFiles(t *testing.T) {
+	file := compose(t)
+	env := file.Services["keyshield"].Environment
+	for _, name := range secrets {
+		if _, plain := env[name]; plain {
+			t.Errorf("%s stands in the environment: docker inspect shows it to everyone", name)
+		}
+		mounted := strings.TrimPrefix(env[name+"_FILE"], "/run/secrets/")
+		if !slices.Contains(file.Services["keyshield"].Secrets, mounted) {
+			t.Errorf("%s_FILE is %q, which is not one of the service's secrets", name, env[name+"_FILE"])
+		}
+		// .gitignore keeps /secrets/ out of the history.
+		if at := file.Secrets[mounted].File; !strings.HasPrefix(at, "../secrets/") {
+			t.Errorf("the secret %s is read from %q, want a file in ../secrets/, which git ignores", mounted, at)
+		}
+	}
+	if !slices.Contains(strings.Split(read(t, "../.gitignore"), "\n"), "/secrets/") {
+		t.Error(".gitignore does not keep /secrets/ out")
+	}
+}
+
+func TestComposeLetsStreamsEnd(t *testing.T) {
+	for name, s := range compose(t).Services {
+		d, err := time.ParseDuration(s.StopGracePeriod)
+		if err != nil {
+			t.Errorf("%s: stop_grace_period: %v", name, err)
+		}
+		wantLonger(t, "stop_grace_period of "+name, d)
+	}
+	m := regexp.MustCompile(`(?m)^\tgrace_period (\S+)$`).FindStringSubmatch(read(t, "Caddyfile"))
+	if m == nil {
+		t.Fatal("the Caddyfile has no grace_period: without one Caddy waits for streams until it is killed")
+	}
+	d, err := time.ParseDuration(m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLonger(t, "grace_period of the Caddyfile", d)
+	if stop, _ := time.ParseDuration(compose(t).Services["caddy"].StopGracePeriod); stop <= d {
+		t.Errorf("compose kills caddy after %v, before its grace_period of %v is over", stop, d)
+	}
+}
+
+// TestStoppingDoesNotTakeCaddyFirst: compose stops what depends on a service
+// before the service itself, and Caddy would cut the streams that keyshield is
+// about to end with an event.
+func TestStoppingDoesNotTakeCaddyFirst(t *testing.T) {
+	if strings.Contains(regexp.MustCompile(`(?m)#.*$`).ReplaceAllString(read(t, "compose.yaml"), ""), "depends_on") {
+		t.Error("compose.yaml says depends_on")
+	}
+}
+
+func TestCaddyfileNamesThePortOfTheImage(t *testing.T) {
+	if want := "{$UPSTREAM:keyshield:" + settings(t)["PORT"] + "}"; !strings.Contains(read(t, "Caddyfile"), want) {
+		t.Errorf("the Caddyfile does not proxy to %s", want)
+	}
+}
+
+type renderFile struct {
+	Services []struct {
+		Type, Name, Runtime, Plan string
+		DockerfilePath            string `yaml:"dockerfilePath"`
+		DockerContext             string `yaml:"dockerContext"`
+		HealthCheckPath           string `yaml:"healthCheckPath"`
+		MaxShutdownDelaySeconds   int    `yaml:"maxShutdownDelaySeconds"`
+		NumInstances              int    `yaml:"numInstances"`
+		EnvVars                   []struct {
+			Key   string
+			Value *string
+			Sync  *bool
+		} `yaml:"envVars"`
+	}
+}
+
+func TestRenderBuildsOurImageAndAsksForSecrets(t *testing.T) {
+	var file renderFile
+	decode(t, "render.yaml", &file)
+	s := file.Services[0]
+	if s.Type != "web" || s.Runtime != "docker" || s.DockerContext != "." || s.NumInstances != 1 {
+		t.Errorf("the service is %+v", s)
+	}
+	if _, err := os.Stat("../" + s.DockerfilePath); err != nil {
+		t.Errorf("dockerfilePath: %v", err)
+	}
+	if s.HealthCheckPath != "/livez" {
+		t.Errorf("healthCheckPath is %s, want /livez: a fault elsewhere must not make Render restart us in a loop", s.HealthCheckPath)
+	}
+	if s.MaxShutdownDelaySeconds > 300 {
+		t.Errorf("maxShutdownDelaySeconds is %d, Render allows 300", s.MaxShutdownDelaySeconds)
+	}
+	wantLonger(t, "maxShutdownDelaySeconds", time.Duration(s.MaxShutdownDelaySeconds)*time.Second)
+
+	values := map[string]string{}
+	for _, v := range s.EnvVars {
+		if v.Value == nil && (v.Sync == nil || *v.Sync) {
+			t.Errorf("%s has neither a value nor sync: false", v.Key)
+			continue
+		}
+		values[v.Key] = ""
+		if v.Value != nil {
+			values[v.Key] = *v.Value
+		}
+	}
+	wantPlatformSettings(t, "render.yaml", "render", values)
+}
+
+var (
+	tsComment = regexp.MustCompile(`(?m)//.*$`)
+	tsEnv     = regexp.MustCompile(`(?s)\benv: \{(.*?)\n    \},`)
+	tsSetting = regexp.MustCompile(`^\s*([A-Z][A-Z0-9_]*): ("([^"]*)"|preserve\(\)),$`)
+)
+
+// TestRailwayCodeDeploysOurImage reads the TypeScript by its words: the compiler
+// for it is not ours to ask for. What it looks for is Railway's documented form.
+func TestRailwayCodeDeploysOurImage(t *testing.T) {
+	code := tsComment.ReplaceAllString(read(t, "railway/railway.ts"), "")
+	for _, want := range []string{
+		`import { defineRailway, preserve, project, service } from "railway/iac";`,
+		"export default defineRailway(", "return project(", "resources: [keyshield]",
+		`builder: "DOCKERFILE"`, `dockerfilePath: "deploy/Dockerfile"`, `healthcheck: "/readyz"`, "replicas: 1",
+	} {
+		if !strings.Contains(code, want) {
+			t.Errorf("railway.ts does not say %s", want)
+		}
+	}
+	for open, end := range map[string]string{"{": "}", "(": ")", "[": "]"} {
+		if strings.Count(code, open) != strings.Count(code, end) {
+			t.Errorf("railway.ts has %d %s and %d %s", strings.Count(code, open), open, strings.Count(code, end), end)
+		}
+	}
+	env := tsEnv.FindStringSubmatch(code)
+	if env == nil {
+		t.Fatal("railway.ts sets no env")
+	}
+	values := map[string]string{}
+	for line := range strings.Lines(env[1]) {
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		m := tsSetting.FindStringSubmatch(strings.TrimRight(line, "\n"))
+		if m == nil {
+			t.Fatalf("railway.ts: cannot read the setting %q", line)
+		}
+		values[m[1]] = m[3]
+	}
+	seconds, err := strconv.Atoi(values["RAILWAY_DEPLOYMENT_DRAINING_SECONDS"])
+	if err != nil {
+		t.Fatalf("RAILWAY_DEPLOYMENT_DRAINING_SECONDS: %v; Railway's default is 0", err)
+	}
+	wantLonger(t, "RAILWAY_DEPLOYMENT_DRAINING_SECONDS", time.Duration(seconds)*time.Second)
+	wantPlatformSettings(t, "railway.ts", "railway", values)
+}
+
+// wantPlatformSettings checks what every hosted platform must say: whom to trust
+// for a client's address, and that secrets are asked for, never written down.
+func wantPlatformSettings(t *testing.T, file, mode string, values map[string]string) {
+	t.Helper()
+	wantKnown(t, file, slices.Sorted(maps.Keys(values)))
+	wantNoSecret(t, strings.Replace(file, "railway.ts", "railway/railway.ts", 1))
+	if values["TRUSTED_PROXY"] != mode {
+		t.Errorf("%s: TRUSTED_PROXY is %q, want %s: without it all the world shares one limit", file, values["TRUSTED_PROXY"], mode)
+	}
+	for _, name := range append([]string{"ALLOWED_ORIGINS"}, secrets...) {
+		if value, named := values[name]; !named || value != "" {
+			t.Errorf("%s: %s is %q (named: %v), want it asked for", file, name, value, named)
+		}
+	}
+	if _, set := values["PORT"]; set {
+		t.Errorf("%s sets PORT, which is the platform's own", file)
+	}
+}
+
+func TestEverySettingNamedHereExists(t *testing.T) {
+	wantKnown(t, "compose.yaml", slices.Sorted(maps.Keys(compose(t).Services["keyshield"].Environment)))
+	used := regexp.MustCompile(`\$\{([A-Z_]+)`)
+	for _, file := range []string{"compose.yaml", "Caddyfile"} {
+		var names []string
+		text := strings.ReplaceAll(read(t, file), "{$", "${")
+		for _, m := range used.FindAllStringSubmatch(text, -1) {
+			names = append(names, m[1])
+		}
+		wantKnown(t, file, names)
+	}
+	var inReadme []string
+	for _, m := range regexp.MustCompile("`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`").FindAllStringSubmatch(read(t, "README.md"), -1) {
+		inReadme = append(inReadme, m[1])
+	}
+	wantKnown(t, "README.md", inReadme)
+}

@@ -1,0 +1,38 @@
+// keyshield on Railway, as code. Read by the Railway CLI, either from here
+//
+//     railway config plan --file deploy/railway/railway.ts
+//
+// or, when it is the only configuration of your project, from its usual place,
+// .railway/railway.ts in the root of the repository. Steps: ../README.md.
+// (railway.json and railway.toml are read no more from 2026-12-01.)
+import { defineRailway, preserve, project, service } from "railway/iac";
+
+export default defineRailway((ctx) => {
+  const keyshield = service("keyshield", {
+    build: {
+      builder: "DOCKERFILE",
+      dockerfilePath: "deploy/Dockerfile",
+    },
+    // Asked once per deploy, and only 200 counts: a deploy that has no key set
+    // or no way to check tokens never takes over.
+    healthcheck: "/readyz",
+    healthcheckTimeout: 60,
+    // The limits are counted in memory: two replicas would allow twice as much.
+    replicas: 1,
+    env: {
+      // SIGKILL follows SIGTERM at once unless this is set. Longer than
+      // SHUTDOWN_GRACE (25s): running streams may end in peace.
+      RAILWAY_DEPLOYMENT_DRAINING_SECONDS: "30",
+      TRUSTED_PROXY: "railway",
+      // preserve(): the value that you have set in Railway is kept. These three
+      // never stand in a file. PORT is Railway's own and must not be set.
+      OPENAI_API_KEY: preserve(),
+      JWT_SECRET: preserve(),
+      ALLOWED_ORIGINS: preserve(),
+    },
+  });
+
+  return project(ctx.projectName ?? "keyshield", {
+    resources: [keyshield],
+  });
+});
