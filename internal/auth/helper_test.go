@@ -164,12 +164,6 @@ func keySetOf(t testing.TB, jwks ...m) string {
 	return toJSON(t, m{"keys": jwks})
 }
 
-// roundTrip plays the provider's server without a network, so that it can live
-// in a bubble.
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 // provider is a key server whose answer can be changed.
 type provider struct {
 	mu      sync.Mutex

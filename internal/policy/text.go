@@ -50,9 +50,11 @@ func (t *Text) Append(dst []byte, prompt, pseudonym string, stream bool) []byte 
 }
 
 // chatRequest is go-openai's request with the two fields whose zero value it
-// would leave out, although zero means something.
+// would leave out, although zero means something; and with max_tokens, which it
+// calls deprecated, and which old models need.
 type chatRequest struct {
 	openai.ChatCompletionRequest
+	MaxTokens   int      `json:"max_tokens,omitempty"`
 	Store       bool     `json:"store"`
 	Temperature *float64 `json:"temperature,omitempty"`
 }

@@ -23,7 +23,9 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 		w.Header().Set("Connection", "close") // rather than swallow the rest of it
 		return nil, s.tooLarge()
 	}
-	body := make([]byte, 0, max(r.ContentLength+1, 512)) // one more: EOF is seen without growing
+	// One more than announced: EOF is seen without growing. Not more than is soon
+	// there: else an announcement alone would take MAX_BODY of memory.
+	body := make([]byte, 0, min(max(r.ContentLength+1, 512), 4<<10))
 	limited := http.MaxBytesReader(responseOf(w).ResponseWriter, r.Body, s.cfg.MaxBody)
 	for {
 		if len(body) == cap(body) {
@@ -66,7 +68,6 @@ func (s *Server) tooLarge() *apierr.Error {
 }
 
 func (s *Server) bodyError(r *http.Request, err error) error {
-	exchangeOf(r).bodyBroke = true
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return s.tooLarge()
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"container/list"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -14,6 +15,8 @@ import (
 type crowd struct {
 	net.Listener
 	room chan struct{} // one token for each connection that may be open
+	done chan struct{} // closed with the listener
+	once sync.Once
 
 	mu      sync.Mutex
 	waiting bool       // accept waits for room
@@ -22,7 +25,7 @@ type crowd struct {
 }
 
 func newCrowd(l net.Listener, size int) *crowd {
-	c := &crowd{Listener: l, room: make(chan struct{}, size), idle: list.New(), at: map[net.Conn]*list.Element{}}
+	c := &crowd{Listener: l, room: make(chan struct{}, size), done: make(chan struct{}), idle: list.New(), at: map[net.Conn]*list.Element{}}
 	for range size {
 		c.room <- struct{}{}
 	}
@@ -40,10 +43,21 @@ func (c *crowd) Accept() (net.Conn, error) {
 	case <-c.room:
 	default:
 		c.wait(true)
-		<-c.room
+		select {
+		case <-c.room:
+		case <-c.done:
+			conn.Close()
+			return nil, net.ErrClosed
+		}
 		c.wait(false)
 	}
 	return &guest{Conn: conn, left: sync.OnceFunc(func() { c.room <- struct{}{} })}, nil
+}
+
+// Close also ends an Accept that waits for room.
+func (c *crowd) Close() error {
+	c.once.Do(func() { close(c.done) })
+	return c.Listener.Close()
 }
 
 // wait begins or ends the search for room. Whoever is idle now makes it, or else
@@ -79,6 +93,14 @@ func (c *crowd) follow(conn net.Conn, state http.ConnState) {
 type guest struct {
 	net.Conn
 	left func()
+}
+
+// CloseWrite is what net/http looks for to end a connection gently.
+func (g *guest) CloseWrite() error {
+	if half, ok := g.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
 
 func (g *guest) Close() error {

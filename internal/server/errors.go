@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,8 +19,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	scopeOf(r).Err = err
 	out := responseOf(w)
 	switch {
-	case clientGone(r) && !exchangeOf(r).bodyBroke:
-		panic(http.ErrAbortHandler) // nobody listens, or only to half of what he asked
+	case errors.Is(err, context.Canceled) && clientGone(r):
+		panic(http.ErrAbortHandler) // the answer was given up: there is nothing to say, and a clean end would be a lie
 	case out.status == 0:
 		s.writeError(out, r, s.explain(r, err))
 	case !out.framed:

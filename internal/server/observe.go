@@ -35,8 +35,6 @@ type exchange struct {
 	scope Scope
 	out   response
 	route *chi.Context
-
-	bodyBroke bool // net/http takes a body that is late or malformed for a client that left
 }
 
 type exchangeKey struct{}
@@ -169,10 +167,19 @@ func (s *Server) writeLine(w *response, r *http.Request, scope *Scope) {
 	if scope.Usage.Total > 0 {
 		attrs = append(attrs, slog.Int64("tokens_in", scope.Usage.Prompt), slog.Int64("tokens_out", scope.Usage.Completion))
 	}
-	if scope.Err != nil {
-		attrs = append(attrs, slog.String("error", scope.Err.Error()))
+	if cause := causeOf(scope.Err); cause != nil {
+		attrs = append(attrs, slog.String("error", cause.Error()))
 	}
 	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// causeOf is what the log says of an error. A refusal's code says it all, and its
+// message may name what the client sent; only its cause is ours.
+func causeOf(err error) error {
+	if e, ok := errors.AsType[*apierr.Error](err); ok {
+		return e.Unwrap()
+	}
+	return err
 }
 
 // outcome is the status, the level and the code of the log line. Error means

@@ -52,7 +52,6 @@ func (w *response) WriteHeader(status int) {
 	if w.status == 0 && status >= 200 {
 		w.status = status
 		tell(w.Header(), w.limit)
-		w.extend()
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -61,6 +60,7 @@ func (w *response) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
+	w.extend()
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err

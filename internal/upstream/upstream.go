@@ -80,6 +80,9 @@ func (c *Client) Chat(ctx context.Context, body []byte, stream bool) (*Answer, e
 		answer, err = c.send(call, body)
 	}
 	if err != nil {
+		if gone(call.ctx) {
+			err = context.Cause(call.ctx)
+		}
 		call.end()
 		return nil, err
 	}
