@@ -245,7 +245,7 @@ func TestDevSaysTheTruthAboutItsToken(t *testing.T) {
 	t.Parallel()
 	for _, c := range [][2]string{{"24h", "12h0m0s"}, {"1h", "1h0m0s"}} {
 		r := tryOut(t, nil, "JWT_MAX_LIFETIME="+c[0])
-		if want := "Ask for a text, valid for " + c[1] + ":"; !strings.Contains(r.out.String(), want) {
+		if want := "Ask for a text (the token is valid for " + c[1] + "):"; !strings.Contains(r.out.String(), want) {
 			t.Errorf("JWT_MAX_LIFETIME=%s: dev does not say %q:\n%s", c[0], want, r.out)
 		}
 		r.doCurl(t, r.printed(t, "curl http")).wants200(t, jsonForm)

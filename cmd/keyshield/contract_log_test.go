@@ -45,8 +45,8 @@ func TestARequestIsOneLineOfTheLog(t *testing.T) {
 		if bytes, _ := line["bytes"].(float64); int(bytes) != len(got.body) && got.err == nil {
 			t.Errorf("%s: the log has %v bytes, the answer %d", name, bytes, len(got.body))
 		}
-		if took, _ := line["took"].(float64); took <= 0 {
-			t.Errorf("%s: it took %v", name, line["took"])
+		if took, _ := line["took_ms"].(float64); took <= 0 {
+			t.Errorf("%s: it took %v", name, line["took_ms"])
 		}
 		if n := strings.Count(r.log.String(), id); n != 1 {
 			t.Errorf("%s has %d lines", name, n)

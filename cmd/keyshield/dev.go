@@ -140,7 +140,7 @@ func welcome(w io.Writer, url, token string, life time.Duration, real bool) {
 	if token == "" {
 		token = "<a token of your identity provider>"
 	} else {
-		note = fmt.Sprintf(", valid for %s", life)
+		note = fmt.Sprintf(" (the token is valid for %s)", life)
 	}
 	fmt.Fprintf(w, "Listening on %s\n\nAsk for a text%s:\n\n%s\n\nThe same as a stream, word by word:\n\n%s\n\nFrom a web page on localhost:\n\n%s\n\nStop with Ctrl-C.\n\n",
 		url, note, curl(url, token, false), curl(url, token, true), fetch(url, token))

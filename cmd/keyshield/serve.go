@@ -108,8 +108,12 @@ func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
 }
 
 func listen(ctx context.Context, host string, port int) (net.Listener, error) {
+	network := "tcp"
+	if ip := net.ParseIP(host); ip != nil && ip.To4() != nil {
+		network = "tcp4" // else 0.0.0.0 opens IPv6 too
+	}
 	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	l, err := lc.Listen(ctx, network, net.JoinHostPort(host, strconv.Itoa(port)))
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen: %w; choose another PORT, or stop what uses it", err)
 	}

@@ -17,10 +17,15 @@ import (
 func token(_ context.Context, p process) int {
 	var sub, plan string
 	var ttl time.Duration
+	given := false // --ttl
 	if exit, ok := flags(p, "token", func(f *flag.FlagSet) {
 		f.StringVar(&sub, "sub", "dev-user", "the user's id")
 		f.StringVar(&plan, "plan", "", "the user's plan")
-		f.DurationVar(&ttl, "ttl", time.Hour, "how long it is valid")
+		f.Func("ttl", "how long it is valid, such as 30m (an hour, or JWT_MAX_LIFETIME if that is less)", func(text string) (err error) {
+			given = true
+			ttl, err = time.ParseDuration(text)
+			return err
+		})
 	}); !ok {
 		return exit
 	}
@@ -36,6 +41,13 @@ func token(_ context.Context, p process) int {
 		fmt.Fprint(p.stderr, "keyshield token: no token, because of\n\n")
 		printProblems(p.stderr, problems)
 		return exitFailed
+	}
+	if sub == "" {
+		fmt.Fprintln(p.stderr, "keyshield token: --sub must not be empty")
+		return exitUsage
+	}
+	if !given {
+		ttl = min(time.Hour, id.MaxLifetime)
 	}
 	if ttl <= 0 || ttl > id.MaxLifetime {
 		fmt.Fprintf(p.stderr, "keyshield token: --ttl must be more than 0 and at most JWT_MAX_LIFETIME (%s)\n", id.MaxLifetime)

@@ -31,6 +31,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"keyshield/internal/apierr"
+	"keyshield/internal/aside"
 )
 
 const (
@@ -144,7 +145,8 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Caller, error) {
 	if ok {
 		return caller, nil
 	}
-	caller, err := v.judgeAside(ctx, token)
+	var err error
+	aside.Run(func() { caller, err = v.judge(ctx, token) })
 	if errors.Is(err, errStale) {
 		return Caller{}, unavailable.Because(err)
 	}
@@ -154,24 +156,6 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Caller, error) {
 	caller.Pseudonym = v.names.of(caller.Issuer, caller.ID)
 	v.seen.put(epoch, id, caller)
 	return caller, nil
-}
-
-// judgeAside judges on a goroutine of its own. A signature takes a deep stack, and
-// a stack that has grown once stays so for as long as its goroutine lives: under a
-// stream, that is 8 KiB more for minutes.
-func (v *Verifier) judgeAside(ctx context.Context, token string) (caller Caller, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer func() {
-			if p := recover(); p != nil { // nobody above could catch it here
-				caller, err = Caller{}, fmt.Errorf("panic while a token was judged: %v", p)
-			}
-		}()
-		caller, err = v.judge(ctx, token)
-	}()
-	<-done
-	return caller, err
 }
 
 // judge does all the work that a remembered token is spared: the form, then the

@@ -3,6 +3,7 @@ package prompt
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -131,9 +132,18 @@ func malformed(err error, body []byte) *apierr.Error {
 	}
 	lenient := []jsontext.Options{jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)}
 	if !utf8.Valid(body) || err != errNotObject && err != errTrailing && jsontext.Value(body).IsValid(lenient...) {
-		return refuse("invalid_utf8", "The request body is not valid UTF-8.").Because(err)
+		return refuse("invalid_utf8", "The request body is not valid UTF-8.").Because(where(err))
 	}
-	return refuse("invalid_json", "The request body is not valid JSON.").Because(err)
+	return refuse("invalid_json", "The request body is not valid JSON.").Because(where(err))
+}
+
+// where is err for the log. jsontext's own text holds names from the body, and a
+// name can be anything that a client has typed.
+func where(err error) error {
+	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return fmt.Errorf("not JSON at byte %d", e.ByteOffset)
+	}
+	return err
 }
 
 // text returns what a valid JSON string spells.

@@ -95,6 +95,8 @@ func unfit(finish string, said, refused bool, usage wire.Usage) error {
 		return apierr.New(http.StatusUnprocessableEntity, "content_filtered", "The answer was withheld by the AI provider's content filter. Please rephrase your prompt.")
 	case !said && (finish == "length" || usage.Reasoning > 0):
 		return apierr.New(http.StatusBadGateway, "output_limit_reached", "The output limit was reached before any text was written. Please ask for something shorter.")
+	case !said:
+		return brokenAnswer(errors.New("OpenAI's answer has no text in it"))
 	}
 	return nil
 }

@@ -2,10 +2,12 @@ package server
 
 import (
 	"container/list"
+	"context"
 	"errors"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 // crowd bounds the open connections. One beyond the bound waits in accept, and the
@@ -92,7 +94,37 @@ func (c *crowd) follow(conn net.Conn, state http.ConnState) {
 // guest is a connection that gives its place back once.
 type guest struct {
 	net.Conn
-	left func()
+	left  func()
+	early atomic.Pointer[context.CancelFunc] // of the request that is being answered
+}
+
+type guestKey struct{}
+
+// greet is the http.Server's ConnContext: the way from a request to its guest.
+func greet(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, guestKey{}, conn)
+}
+
+// Read notices a client that sends more before it has its answer. While a request
+// is answered, net/http reads a single byte to see whether the client leaves; if
+// one comes, it looks no further, and who then leaves is not missed. No browser and
+// no SDK sends ahead (HTTP/1.1 pipelining), so whoever does is taken for gone. A
+// line end after the body is an old habit, and nothing (RFC 9112 §2.2).
+func (g *guest) Read(p []byte) (int, error) {
+	for {
+		n, err := g.Conn.Read(p)
+		leave := g.early.Load()
+		if n != 1 || len(p) != 1 || leave == nil {
+			return n, err
+		}
+		if p[0] != '\r' && p[0] != '\n' {
+			(*leave)()
+			return n, err
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
 }
 
 // CloseWrite is what net/http looks for to end a connection gently.

@@ -16,6 +16,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"keyshield/internal/apierr"
+	"keyshield/internal/aside"
 	"keyshield/internal/upstream"
 )
 
@@ -35,6 +36,7 @@ type exchange struct {
 	scope Scope
 	out   response
 	route *chi.Context
+	leave context.CancelFunc // as if the client had gone
 }
 
 type exchangeKey struct{}
@@ -54,8 +56,10 @@ func exchangeOf(r *http.Request) *exchange { return r.Context().Value(exchangeKe
 // observe sees every request first and last.
 func (s *Server) observe(next chi.Routes) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, leave := context.WithCancel(r.Context())
 		x := &exchange{
-			Context: r.Context(),
+			Context: ctx,
+			leave:   leave,
 			scope:   Scope{ID: rand.Text(), Began: time.Now()},
 			out:     response{ResponseWriter: w, control: connectionOf(w)},
 			route:   s.contexts.Get().(*chi.Context),
@@ -77,6 +81,9 @@ func (s *Server) observe(next chi.Routes) http.Handler {
 		if len(r.Header["Expect"]) > 0 {
 			x.out.extend() // "100 Continue" goes out under the last answer's deadline otherwise
 		}
+		if g, ok := r.Context().Value(guestKey{}).(*guest); ok {
+			g.early.Store(&x.leave)
+		}
 		r = r.WithContext(x)
 		defer s.finish(x, r)
 		next.(http.Handler).ServeHTTP(&x.out, r)
@@ -91,7 +98,7 @@ func (s *Server) finish(x *exchange, r *http.Request) {
 	if p := recover(); p != nil {
 		cut = w.status != 0
 		if p != http.ErrAbortHandler {
-			scope.Err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			scope.Err = panicked(p)
 			if !cut {
 				s.writeError(w, r, apierr.From(scope.Err))
 			}
@@ -104,9 +111,18 @@ func (s *Server) finish(x *exchange, r *http.Request) {
 	}
 	s.writeLine(w, r, scope)
 	s.contexts.Put(x.route)
+	x.leave()
 	if cut {
 		cutShort(w, r)
 	}
+}
+
+// panicked is a panic with the stack it came from.
+func panicked(p any) error {
+	if p, ok := p.(*aside.Panic); ok {
+		return fmt.Errorf("panic: %w", p)
+	}
+	return fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 }
 
 // cutShort ends a connection so that the client sees it is no clean end. HTTP/1.0
@@ -144,7 +160,7 @@ func (s *Server) writeLine(w *response, r *http.Request, scope *Scope) {
 		slog.String("method", methodName(r.Method)),
 		slog.String("path", loggedPath(r)),
 		slog.Int("status", status),
-		slog.Duration("took", time.Since(scope.Began)),
+		slog.Float64("took_ms", milliseconds(time.Since(scope.Began))),
 		slog.Int64("bytes", w.bytes))
 	if scope.IP.IsValid() {
 		attrs = append(attrs, slog.String("ip", scope.IP.String()))
@@ -162,7 +178,7 @@ func (s *Server) writeLine(w *response, r *http.Request, scope *Scope) {
 		attrs = append(attrs, slog.String("upstream_id", scope.Upstream))
 	}
 	if scope.FirstToken > 0 {
-		attrs = append(attrs, slog.Duration("first_token", scope.FirstToken))
+		attrs = append(attrs, slog.Float64("first_token_ms", milliseconds(scope.FirstToken)))
 	}
 	if scope.Usage.Total > 0 {
 		attrs = append(attrs, slog.Int64("tokens_in", scope.Usage.Prompt), slog.Int64("tokens_out", scope.Usage.Completion))
@@ -172,6 +188,8 @@ func (s *Server) writeLine(w *response, r *http.Request, scope *Scope) {
 	}
 	s.log.LogAttrs(r.Context(), level, "request", attrs...)
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // causeOf is what the log says of an error. A refusal's code says it all, and its
 // message may name what the client sent; only its cause is ours.

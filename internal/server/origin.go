@@ -53,7 +53,7 @@ func (s *Server) originGate(w http.ResponseWriter, r *http.Request) error {
 	if len(origins) == 1 && s.cfg.Origins.Allow(origins[0]) {
 		return nil
 	}
-	w.Header().Add("Vary", "Origin")
+	w.Header()["Vary"] = []string{"Origin", "Access-Control-Request-Headers"}
 	if len(origins) == 1 {
 		s.refusals.tell(s.log, s.cfg.Origins.Exact, origins[0])
 	}

@@ -39,7 +39,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, grace time.Duration)
 	}
 	// What requests in flight can use twice over; more wait in accept.
 	open := newCrowd(l, 2*s.cfg.MaxInFlight)
-	web.ConnState = open.follow
+	web.ConnState, web.ConnContext = open.follow, greet
 
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(open) }()
@@ -65,10 +65,24 @@ func (s *Server) shutDown(web *http.Server, grace time.Duration, stop context.Ca
 	stop(errStopping)
 	last, cancel := context.WithTimeout(context.Background(), farewell)
 	defer cancel()
-	if err := web.Shutdown(last); err != nil {
-		return errors.Join(err, web.Close())
+	if web.Shutdown(last) == nil {
+		return nil
 	}
-	return nil
+	s.log.Warn("clients that do not read are cut off", "requests", s.inFlight.Load())
+	err = web.Close()
+	s.settle()
+	return err
+}
+
+// settle waits a moment for handlers whose connections were closed under them, so
+// that their log lines are written.
+func (s *Server) settle() {
+	for range 100 {
+		if s.inFlight.Load() == 0 {
+			return
+		}
+		time.Sleep(farewell / 100)
+	}
 }
 
 // http1Only leaves out h2c, which lets a client smuggle past a proxy in front.

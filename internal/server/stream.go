@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keyshield/internal/apierr"
+	"keyshield/internal/aside"
 	"keyshield/internal/secret"
 	"keyshield/internal/upstream"
 	"keyshield/internal/wire"
@@ -19,7 +20,7 @@ type sink interface {
 	say(text []byte, literal wire.Literal) error // literal is text as a JSON string, where there is one
 	flush() error                                // what was said leaves
 	done(finish string) error                    // the stream is complete
-	fail(e *apierr.Error)                        // it is not; only after open
+	fail(e *apierr.Error)                        // it is not;
 	close()                                      // nothing is written after it
 }
 
@@ -34,7 +35,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, request []byte, 
 	defer out.close()
 
 	var got *upstream.Answer
-	aside(func() { got, err = s.begin(r, request, out) })
+	aside.Run(func() { got, err = s.begin(r, request, out) })
 	if got != nil {
 		defer got.Close()
 	}
@@ -62,23 +63,6 @@ func (s *Server) begin(r *http.Request, request []byte, out sink) (*upstream.Ans
 		return got, errors.Join(errClientLeft, err)
 	}
 	return got, nil
-}
-
-// aside runs f on a goroutine of its own and waits. net/http needs a deep stack
-// for asking and for a header, and a stack that has grown once stays so for as
-// long as its goroutine lives: under each of thousands of streams that would be
-// 8 KiB more. A panic of f is the caller's.
-func aside(f func()) {
-	var panicked any
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer func() { panicked = recover() }()
-		f()
-	}()
-	if <-done; panicked != nil {
-		panic(panicked)
-	}
 }
 
 func (s *Server) sinkFor(form form, w *response, id string) sink {

@@ -46,10 +46,10 @@ func (a *Answer) RequestID() string { return requestID(a.resp.Header) }
 // Read reads the body. Its error is io.EOF, or one for the client whose cause
 // says why the rest is missing.
 func (a *Answer) Read(p []byte) (int, error) {
+	a.call.hear()
+	a.call.reading.Store(true)
 	n, err := a.resp.Body.Read(p)
-	if n > 0 {
-		a.call.hear()
-	}
+	a.call.reading.Store(false)
 	if err != nil && err != io.EOF {
 		err = a.call.failed(fmt.Errorf("read the answer: %w", err))
 	}

@@ -33,8 +33,9 @@ type call struct {
 	began  time.Time
 
 	reached atomic.Bool  // a connection was there: from here on it may have been sent
-	heard   atomic.Int64 // when the last bytes came, as time since began
+	heard   atomic.Int64 // when we began to wait for bytes, as time since began
 	phase   atomic.Int32 // 0 until the answer's header is there, then 1
+	reading atomic.Bool  // we wait for OpenAI, and not for a client who reads slowly
 }
 
 func (c *Client) begin(ctx context.Context, stream bool) *call {
@@ -65,9 +66,12 @@ func (k *call) due(now time.Duration) (time.Duration, error) {
 	if !k.stream {
 		return within(k.cfg.Timeout-now, errTotal)
 	}
-	idle, err := within(time.Duration(k.heard.Load())+k.cfg.StreamIdle-now, errStreamIdle)
-	if err != nil {
-		return 0, err
+	idle := k.cfg.StreamIdle
+	if k.reading.Load() {
+		var err error
+		if idle, err = within(time.Duration(k.heard.Load())+k.cfg.StreamIdle-now, errStreamIdle); err != nil {
+			return 0, err
+		}
 	}
 	whole, err := within(k.cfg.StreamMax-now, errStreamMax)
 	return min(idle, whole), err

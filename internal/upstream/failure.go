@@ -88,7 +88,7 @@ func (r *refusal) public() *apierr.Error {
 			After(maxWait).ForGood().Because(fmt.Errorf("%w: %w", ErrQuota, r))
 	case r.status == http.StatusTooManyRequests:
 		wait := r.passedOn()
-		return apierr.New(http.StatusTooManyRequests, "rate_limited", "Too many requests. Please try again after %d seconds.", int(wait.Seconds())).
+		return apierr.New(http.StatusTooManyRequests, "rate_limited", "Too many requests. Please try again after %s.", inWords(wait)).
 			After(wait).Because(r)
 	case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
 		return broke(fmt.Errorf("%w: %w", ErrKeyRefused, r))
@@ -97,6 +97,13 @@ func (r *refusal) public() *apierr.Error {
 	default:
 		return broke(r)
 	}
+}
+
+func inWords(wait time.Duration) string {
+	if wait == time.Second {
+		return "1 second"
+	}
+	return fmt.Sprintf("%d seconds", int(wait.Seconds()))
 }
 
 func (r *refusal) quota() bool {
