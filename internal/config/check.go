@@ -142,9 +142,17 @@ func (l *Loaded) checkText() {
 	if !utf8.ValidString(c.SystemPrompt) || strings.ContainsRune(c.SystemPrompt, 0) || len(c.SystemPrompt) > maxFile {
 		l.problem("SYSTEM_PROMPT", fmt.Sprintf("SYSTEM_PROMPT must be UTF-8 text of at most %d KiB", maxFile>>10), "SYSTEM_PROMPT=You are a helpful assistant.")
 	}
-	const longest = 4 // bytes of a character
-	if need := Bytes(c.MaxPromptChars*longest + 1<<10); need > l.Config.Server.MaxBody && l.sound("MAX_PROMPT_CHARS") && l.sound("MAX_BODY") {
-		l.warn(fmt.Sprintf("A prompt of MAX_PROMPT_CHARS (%d) may not fit into MAX_BODY (%s). To make room for any: MAX_BODY=%s", c.MaxPromptChars, l.Config.Server.MaxBody, (need+1023)>>10<<10))
+	if l.sound("MAX_PROMPT_CHARS") && l.sound("MAX_BODY") {
+		l.checkRoom("MAX_PROMPT_CHARS", c.MaxPromptChars)
+	}
+}
+
+const longestChar = 4 // bytes
+
+// checkRoom warns of prompts that are allowed and do not fit.
+func (l *Loaded) checkRoom(name string, chars int) {
+	if need := Bytes(chars*longestChar + 1<<10); need > l.Config.Server.MaxBody {
+		l.warn(fmt.Sprintf("A prompt of %s (%d) may not fit into MAX_BODY (%s). To make room for any: MAX_BODY=%s", name, chars, l.Config.Server.MaxBody, (need+1023)>>10<<10))
 	}
 }
 

@@ -38,6 +38,20 @@ func TestWhatDoesNotParseOrIsOutOfBoundsIsRefused(t *testing.T) {
 		"PUBLIC_URL":           {"https://api.example.com/", "api.example.com", "https://api.example.com/v1", "HTTPS://api.example.com", "ftp://x.example.com", "*"},
 		"OPENAI_ORGANIZATION":  {"org 1", "org\n1", "ö"},
 		"OPENAI_PROJECT":       {"proj:1"},
+		"JWT_PLAN_CLAIM":       {"user_metadata.plan", "a..b"},
+		"BUDGET_MONTH":         {"0", "$0.00", "-1", "20 EUR", "1e3", "1,000", "1000001", "0.0000000001", "Off", "none", "unlimited"},
+		"BUDGET_DAY":           {"0", "20%"},
+		"BUDGET_USER_DAY":      {"0", "$"},
+		"BUDGET_USER_MONTH":    {"0", "five"},
+		"BUDGET_SOFT":          {"50", "0%", "101%", "80%,50%", "50%,50%", "50%,", "half", "OFF", "-5%", "50 %"},
+		"PLANS_FILE":           {"/nowhere/plans.json", "/tmp"},
+		"PRICES_FILE":          {"/nowhere/prices.json", "/tmp"},
+		"PRICE_MULTIPLIER":     {"0", "0.9", "-1", "101", "1.0001", "1,1", "twice"},
+		"HANGUP":               {"wait", "Cancel"},
+		"DRAIN_TOKENS":         {"0", "128001", "all"},
+		"DATA_DIR":             {"/dev/null", "/dev/null/data"},
+		"LEDGER_EPHEMERAL":     {"true", "yes", "Accept"},
+		"EXPOSE_BUDGET":        {"yes", "1"},
 	} {
 		for _, value := range values {
 			l := serve(t, name+"="+value)
@@ -63,6 +77,9 @@ func TestFixesAreRight(t *testing.T) {
 		"OPENAI_BASE_URL=x", "UPSTREAM_TIMEOUT=x", "STREAM_IDLE_TIMEOUT=x", "STREAM_MAX=x", "OPENAI_MODEL=a b", "SYSTEM_PROMPT=\xff",
 		"MAX_OUTPUT_TOKENS=x", "MAX_PROMPT_CHARS=x", "STRIP_HTML=x", "TEMPERATURE=x", "REASONING_EFFORT=x", "JWT_USER_CLAIM=exp",
 		"JWT_MAX_LIFETIME=x", "RATE_LIMIT_IP=x", "RATE_LIMIT_USER=x", "MAX_STREAMS_PER_USER=x", "PUBLIC_URL=api.example.com/",
+		"BUDGET_MONTH=x", "BUDGET_DAY=0", "BUDGET_USER_DAY=x", "BUDGET_USER_MONTH=x", "BUDGET_SOFT=80%,50%,80%", "BUDGET_SOFT=x", "BUDGET_SOFT=200%", "PRICE_MULTIPLIER=x",
+		"HANGUP=x", "DRAIN_TOKENS=x", "LEDGER_EPHEMERAL=x", "EXPOSE_BUDGET=x", "BUDGET_MONTH=off", "BUDGET_MONTH=0.0001", "BUDGET_USER_DAY=0.000001",
+		"OPENAI_BASE_URL=https://llm.example.com/v1", "JWT_PLAN_CLAIM=sub", "JWT_USER_CLAIM=plan", "JWT_PLAN_CLAIM=a..b",
 		"ALLOWED_ORIGINS=HTTPS://App.Example.com:443/x,localhost:3000", "REASONING_EFFORT=high", "ALLOWED_ORIGINS=",
 	} {
 		l := serve(t, wrong)
@@ -161,7 +178,7 @@ func TestPlatformsMustSayWhoIsBelieved(t *testing.T) {
 			t.Errorf("%s: the line to add is %q, want TRUSTED_PROXY=%s", variable, fix, mode)
 		}
 		for _, said := range []string{mode, "none", "1"} { // whatever it is, it was decided
-			if l := serve(t, variable, "TRUSTED_PROXY="+said); len(l.Problems) > 0 {
+			if l := serve(t, variable, "TRUSTED_PROXY="+said, "LEDGER_EPHEMERAL=accept"); len(l.Problems) > 0 {
 				t.Errorf("%s with TRUSTED_PROXY=%s: %+v", variable, said, l.Problems)
 			}
 		}
@@ -174,8 +191,8 @@ func TestPlatformsMustSayWhoIsBelieved(t *testing.T) {
 			t.Errorf("%s is no platform: %+v", variable, l.Problems)
 		}
 	}
-	l := serve(t, "KUBERNETES_SERVICE_HOST=10.0.0.1", "OPENAI_BASE_URL=http://127.0.0.1:9")
-	if len(l.Problems) > 0 || len(l.Warnings) != 1 || !strings.Contains(l.Warnings[0], "TRUSTED_PROXY") {
+	l := serve(t, "KUBERNETES_SERVICE_HOST=10.0.0.1", "OPENAI_BASE_URL=http://127.0.0.1:9", "LEDGER_EPHEMERAL=accept")
+	if len(l.Problems) > 0 || len(l.Warnings) != 2 || !strings.Contains(l.Warnings[0], "TRUSTED_PROXY") {
 		t.Errorf("Kubernetes says nothing about its proxies, so it is a warning: %+v %v", l.Problems, l.Warnings)
 	}
 }
@@ -204,10 +221,20 @@ func TestOwnOriginJoinsTheAllowedOnes(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	for change, want := range map[string]string{
-		"RATE_LIMIT_IP=off":      "RATE_LIMIT_IP is off",
-		"RATE_LIMIT_USER=off":    "RATE_LIMIT_USER is off",
-		"MAX_PROMPT_CHARS=20000": "MAX_BODY=80KiB",
-		"PROT=1":                 "Did you mean PORT?",
+		"RATE_LIMIT_IP=off":       "RATE_LIMIT_IP is off",
+		"RATE_LIMIT_USER=off":     "RATE_LIMIT_USER is off",
+		"MAX_PROMPT_CHARS=20000":  "MAX_BODY=80KiB",
+		"PROT=1":                  "Did you mean PORT?",
+		"BUDGET_DAY=25":           "BUDGET_DAY ($25) is more than BUDGET_MONTH ($20)",
+		"BUDGET_DAY=off":          "a single day can spend the whole budget of the month ($20)",
+		"BUDGET_MONTH=2":          "BUDGET_USER_DAY ($1) is more than BUDGET_DAY ($0.40)",
+		"BUDGET_USER_DAY=5":       "BUDGET_USER_DAY ($5) is more than BUDGET_DAY ($4)",
+		"BUDGET_USER_DAY=off":     "one user can spend what all together may",
+		"BUDGET_USER_MONTH=0.5":   "BUDGET_USER_DAY ($1) is more than BUDGET_USER_MONTH ($0.50)",
+		"BUDGET_USER_MONTH=21":    "BUDGET_USER_MONTH ($21) is more than BUDGET_MONTH ($20)",
+		"BUDGET_USER_DAY=0.0002":  "To let any through: BUDGET_USER_DAY=0.01",
+		"DRAIN_TOKENS=9":          "without HANGUP=drain",
+		"LEDGER_EPHEMERAL=accept": "MAY BE FORGOTTEN WITH EVERY START",
 	} {
 		l := serve(t, change, "OPENAI_BASE_URL=http://127.0.0.1:9")
 		if len(l.Problems) > 0 || len(l.Warnings) != 1 || !strings.Contains(l.Warnings[0], want) {

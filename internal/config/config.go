@@ -21,6 +21,7 @@ import (
 
 	"keyshield/internal/auth"
 	"keyshield/internal/limit"
+	"keyshield/internal/policy"
 	"keyshield/internal/secret"
 )
 
@@ -35,10 +36,21 @@ type Config struct {
 	Text     Text     `desc:"Text API"`
 	Identity Identity `desc:"Identity"`
 	Limits   Limits   `desc:"Limits"`
+	Money    Money    `desc:"Money"`
 
 	// Auth is what Identity comes to. In Dev its Secret is empty when there is
 	// neither a secret nor a key set.
 	Auth auth.Config `env:"-"`
+
+	// Prices, Plans and Multiplier are what Money comes to. The default plan is
+	// what the environment says, unless PLANS_FILE has another.
+	Prices     *policy.Table     `env:"-"`
+	Plans      policy.Plans      `env:"-"`
+	Multiplier policy.Multiplier `env:"-"`
+
+	// Ephemeral says that what was spent may be forgotten with the next start, and
+	// that the operator accepts it.
+	Ephemeral bool `env:"-"`
 }
 
 // Server says where to listen, and to whom.
@@ -92,6 +104,7 @@ type Identity struct {
 	Issuer            string        `env:"JWT_ISSUER" eg:"https://login.example.com/" desc:"the iss that a token must have"`
 	Audience          []string      `env:"JWT_AUDIENCE" eg:"my-api" desc:"the aud that a token must have; of several, separated by commas, one"`
 	UserClaim         string        `env:"JWT_USER_CLAIM" envDefault:"sub" desc:"the claim that says who the user is; a.b reads b within a"`
+	PlanClaim         string        `env:"JWT_PLAN_CLAIM" envDefault:"plan" desc:"the claim that says which plan of PLANS_FILE the user is on; a.b reads b within a"`
 	MaxLifetime       time.Duration `env:"JWT_MAX_LIFETIME" envDefault:"24h" min:"1m" max:"720h" desc:"the longest time that a token may still be valid"`
 }
 
@@ -100,6 +113,25 @@ type Limits struct {
 	RateIP            limit.Rate `env:"RATE_LIMIT_IP" envDefault:"20/15m" dev:"600/15m" desc:"POSTs that can spend, per client address; <number>/<duration>, or off"`
 	RateUser          limit.Rate `env:"RATE_LIMIT_USER" envDefault:"100/1h" desc:"the same, per signed-in user"`
 	MaxStreamsPerUser Cap        `env:"MAX_STREAMS_PER_USER" envDefault:"5" min:"1" max:"100000" desc:"streams at once, per signed-in user; a number, or off"`
+	Breaker           limit.Rate `env:"BREAKER" envDefault:"3/10s" desc:"how many calls may fail, and leave charges whose cost nobody proves, before OpenAI is left alone for two seconds; <number>/<duration>, or off"`
+}
+
+// Money says how much. Once loaded, the budgets are those in force: one that was
+// left out is worked out, and policy.NoCap is none.
+type Money struct {
+	BudgetMonth     Budget            `env:"BUDGET_MONTH" envDefault:"20" desc:"the most that OpenAI may bill in a calendar month (UTC): dollars without a $, which shells and .env take for a variable, or off"`
+	BudgetDay       Budget            `env:"BUDGET_DAY" eg:"5" desc:"the same for a day; unset means a fifth of the month"`
+	BudgetUserDay   Budget            `env:"BUDGET_USER_DAY" envDefault:"1" desc:"the same for one user and a day"`
+	BudgetUserMonth Budget            `env:"BUDGET_USER_MONTH" eg:"10" desc:"the same for one user and a month; unset means as much as all together"`
+	BudgetSoft      Percents          `env:"BUDGET_SOFT" envDefault:"50%,80%,100%" desc:"the parts of a budget that are told when they are spent, once in a day or month; or off"`
+	PlansFile       string            `env:"PLANS_FILE" eg:"plans.json" desc:"a file (JSON) with what users may do, by the plan that their token names; unset puts all on one plan, which is what stands here"`
+	PricesFile      string            `env:"PRICES_FILE" eg:"prices.json" desc:"a file (JSON) with prices that replace or join the reviewed ones; a model without a price is not asked"`
+	PriceMultiplier policy.Multiplier `env:"PRICE_MULTIPLIER" eg:"1.1" desc:"by how much OPENAI_BASE_URL is dearer than api.openai.com; needed only where that is not known: it is for OpenAI's own hosts and for this machine"`
+	Hangup          string            `env:"HANGUP" envDefault:"cancel" oneof:"cancel drain" desc:"what happens to an answer whose client has gone: cancel stops it and charges the most that it can have cost; drain reads it to its end, where its true cost stands"`
+	DrainTokens     int               `env:"DRAIN_TOKENS" envDefault:"1024" min:"1" max:"128000" desc:"the longest rest of an answer that is drained, in tokens"`
+	DataDir         string            `env:"DATA_DIR" envDefault:"./data" desc:"the folder that keeps what was spent, on a disk that outlives the program; in dev a temporary one, if this is unset"`
+	LedgerEphemeral string            `env:"LEDGER_EPHEMERAL" oneof:"accept" desc:"accept says in full that DATA_DIR may be gone with the next start, so that budgets hold from start to start only"`
+	ExposeBudget    bool              `env:"EXPOSE_BUDGET" envDefault:"false" oneof:"true false" desc:"tell clients what is left of their budget, in X-Budget-Remaining"`
 }
 
 // Mode is the command the configuration is for.
@@ -128,7 +160,7 @@ const (
 type Problem struct {
 	Name string // the variable (or file) it is about
 	Text string // what is wrong with it, to be read after "Name: "
-	Fix  string // the line to write instead; never a secret
+	Fix  string // the line to write instead, unless Text says where to write what; never a secret
 }
 
 // Loaded is what came of it. Config may be used if there are no Problems.
@@ -140,18 +172,28 @@ type Loaded struct {
 	// Sources has every setting, and every <NAME>_FILE that is set.
 	Sources map[string]Source
 
-	mode Mode
+	mode  Mode
+	notes map[string]string // by setting: what Print says beside the source
 }
 
 // Load reads the settings from environ ("NAME=value", as os.Environ has them)
 // and, where that says nothing, from the file .env in dir. It leaves the
-// process's own environment alone.
+// process's own environment alone. Paths are relative to dir.
 func Load(mode Mode, environ []string, dir string) *Loaded {
-	l := &Loaded{Sources: map[string]Source{}, mode: mode}
+	return LoadOn("/proc/self/mountinfo", mode, environ, dir)
+}
+
+// LoadOn is Load on a machine whose disks are mounted as the file mountinfo says
+// (proc_pid_mountinfo(5)), so that it can be tried without mounting any.
+func LoadOn(mountinfo string, mode Mode, environ []string, dir string) *Loaded {
+	l := &Loaded{Sources: map[string]Source{}, mode: mode, notes: map[string]string{}}
+	now := time.Now()
 	in := l.gather(environ, dir)
 	l.parse(in)
 	l.check(in)
-	l.checkModel(time.Now())
+	l.checkModel(now)
+	l.checkMoney(dir, now)
+	l.checkDataDir(in, dir, mountinfo)
 	l.checkDotEnv(in, dir)
 	l.checkNames(in)
 
@@ -178,6 +220,9 @@ func (l *Loaded) problem(name, text, fix string) {
 	}
 	l.Problems = append(l.Problems, Problem{name, text, fix})
 }
+
+// note is shown by Print beside the source of name's value.
+func (l *Loaded) note(name, text string) { l.notes[name] = text }
 
 func (l *Loaded) warn(text string) { l.Warnings = append(l.Warnings, text) }
 

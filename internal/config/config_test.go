@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"keyshield/internal/auth"
 	"keyshield/internal/config"
 	"keyshield/internal/limit"
+	"keyshield/internal/policy"
 )
 
 const (
@@ -80,6 +82,9 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		"MAX_PROMPT_CHARS": c.Text.MaxPromptChars, "STRIP_HTML": c.Text.StripHTML, "TEMPERATURE": c.Text.Temperature,
 		"REASONING_EFFORT": c.Text.ReasoningEffort, "JWT_USER_CLAIM": c.Auth.UserClaim, "JWT_MAX_LIFETIME": c.Auth.MaxLifetime,
 		"RATE_LIMIT_IP": c.Limits.RateIP, "RATE_LIMIT_USER": c.Limits.RateUser, "MAX_STREAMS_PER_USER": c.Limits.MaxStreamsPerUser,
+		"JWT_PLAN_CLAIM": c.Auth.PlanClaim, "BUDGET_MONTH": c.Money.BudgetMonth.String(), "BUDGET_DAY": c.Money.BudgetDay.String(),
+		"BUDGET_USER_DAY": c.Money.BudgetUserDay.String(), "BUDGET_USER_MONTH": c.Money.BudgetUserMonth.String(), "BUDGET_SOFT": c.Money.BudgetSoft,
+		"PRICE_MULTIPLIER": c.Multiplier, "HANGUP": c.Money.Hangup, "DRAIN_TOKENS": c.Money.DrainTokens, "LEDGER_EPHEMERAL": c.Ephemeral, "EXPOSE_BUDGET": c.Money.ExposeBudget,
 	}
 	want := map[string]any{
 		"PORT": 3000, "HOST": "", "MAX_BODY": config.Bytes(64 << 10), "MAX_IN_FLIGHT": 10000,
@@ -92,6 +97,9 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		"REASONING_EFFORT": "none", "JWT_USER_CLAIM": "sub", "JWT_MAX_LIFETIME": 24 * time.Hour,
 		"RATE_LIMIT_IP": limit.Rate{Count: 20, Period: 15 * time.Minute}, "RATE_LIMIT_USER": limit.Rate{Count: 100, Period: time.Hour},
 		"MAX_STREAMS_PER_USER": config.Cap(5),
+		"JWT_PLAN_CLAIM":       "plan", "BUDGET_MONTH": "$20", "BUDGET_DAY": "$4",
+		"BUDGET_USER_DAY": "$1", "BUDGET_USER_MONTH": "off", "BUDGET_SOFT": config.Percents{50, 80, 100},
+		"PRICE_MULTIPLIER": policy.Same, "HANGUP": "cancel", "DRAIN_TOKENS": 1024, "LEDGER_EPHEMERAL": false, "EXPOSE_BUDGET": false,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults differ from the contract (-want +got):\n%s", diff)
@@ -109,7 +117,9 @@ func TestEveryValueArrives(t *testing.T) {
 		"UPSTREAM_TIMEOUT=2s", "STREAM_IDLE_TIMEOUT=3s", "STREAM_MAX=4s",
 		"OPENAI_MODEL=gpt-5.4", "SYSTEM_PROMPT=Be brief.", "MAX_OUTPUT_TOKENS=20", "MAX_PROMPT_CHARS=9", "STRIP_HTML=false", "TEMPERATURE=0",
 		"JWT_ISSUER=https://login.example.com/", "JWT_AUDIENCE=a, b", "JWT_USER_CLAIM=uid", "JWT_MAX_LIFETIME=1h",
-		"RATE_LIMIT_IP=off", "RATE_LIMIT_USER=3/1m", "MAX_STREAMS_PER_USER=off")
+		"RATE_LIMIT_IP=off", "RATE_LIMIT_USER=3/1m", "MAX_STREAMS_PER_USER=off", "JWT_PLAN_CLAIM=app.plan",
+		"BUDGET_MONTH=30", "BUDGET_DAY=$2.50", "BUDGET_USER_DAY=0.5", "BUDGET_USER_MONTH=3", "BUDGET_SOFT=10%, 99%", "PRICE_MULTIPLIER=1.25",
+		"HANGUP=drain", "DRAIN_TOKENS=7", "DATA_DIR=/tmp", "LEDGER_EPHEMERAL=accept", "EXPOSE_BUDGET=true")
 	if len(l.Problems) > 0 {
 		t.Fatalf("problems: %+v", l.Problems)
 	}
@@ -134,6 +144,13 @@ func TestEveryValueArrives(t *testing.T) {
 	}
 	if !c.Limits.RateIP.Off() || c.Limits.RateUser != (limit.Rate{Count: 3, Period: time.Minute}) || !c.Limits.MaxStreamsPerUser.Off() {
 		t.Errorf("limits = %+v", c.Limits)
+	}
+	m := c.Money
+	if got := fmt.Sprint(m.BudgetMonth, m.BudgetDay, m.BudgetUserDay, m.BudgetUserMonth, m.BudgetSoft); got != "$30 $2.50 $0.50 $3 10%,99%" {
+		t.Errorf("budgets = %s", got)
+	}
+	if c.Multiplier != 1250 || m.Hangup != "drain" || m.DrainTokens != 7 || m.DataDir != "/tmp" || !c.Ephemeral || !m.ExposeBudget || c.Auth.PlanClaim != "app.plan" {
+		t.Errorf("money = %+v, multiplier %s, ephemeral %t, plan claim %s", m, c.Multiplier, c.Ephemeral, c.Auth.PlanClaim)
 	}
 	if int(c.Limits.MaxStreamsPerUser) < 1<<30 {
 		t.Error("off must be a cap that nobody reaches, not zero streams")
@@ -177,6 +194,9 @@ func TestDevNeedsNothing(t *testing.T) {
 	c := l.Config
 	if c.Server.Host != "127.0.0.1" || !c.Server.Origins.Localhost || c.Server.LogFormat != "text" || c.Limits.RateIP != (limit.Rate{Count: 600, Period: 15 * time.Minute}) {
 		t.Errorf("dev's defaults: %+v %+v", c.Server, c.Limits)
+	}
+	if c.Money.DataDir != "" || l.Sources["DATA_DIR"] != config.FromDefault {
+		t.Errorf("dev must be told that no folder was named; got %q", c.Money.DataDir)
 	}
 	if !c.Auth.Secret.IsZero() || !c.OpenAI.Key.IsZero() || c.Auth.MaxLifetime != 24*time.Hour {
 		t.Errorf("dev must be told that there is no secret and no key; auth = %+v", c.Auth)

@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"keyshield/internal/policy"
 	"keyshield/internal/secret"
 )
 
@@ -34,7 +35,11 @@ func (l *Loaded) Print(w io.Writer) {
 			group = s.group
 			fmt.Fprintln(w, group)
 		}
-		fmt.Fprintf(w, "  %-*s  %-*s  %s\n", nameWidth, s.name, valueWidth, values[s.name], l.Sources[s.name])
+		note := l.notes[s.name]
+		if note != "" {
+			note = " (" + note + ")"
+		}
+		fmt.Fprintf(w, "  %-*s  %-*s  %s%s\n", nameWidth, s.name, valueWidth, values[s.name], l.Sources[s.name], note)
 	}
 }
 
@@ -56,6 +61,10 @@ func (s setting) shown() string {
 		return "(set)"
 	case []string:
 		text = strings.Join(value, ",")
+	case policy.Multiplier:
+		if value != 0 {
+			text = value.String()
+		}
 	case slog.Level:
 		text = strings.ToLower(value.String())
 	case time.Duration:

@@ -93,6 +93,10 @@ func TestExampleChangesNothing(t *testing.T) {
 		if diff := cmp.Diff(want.Limits, l.Config.Limits); diff != "" {
 			t.Errorf("%s (-default +example):\n%s", about, diff)
 		}
+		l.Config.Money.DataDir = want.Money.DataDir // within each test's own folder
+		if diff := cmp.Diff(want.Money, l.Config.Money); diff != "" {
+			t.Errorf("%s (-default +example):\n%s", about, diff)
+		}
 	}
 }
 
@@ -113,7 +117,7 @@ func TestEverySettingIsInEveryListing(t *testing.T) {
 		if strings.Count(table, "| `"+name+"`") != 1 {
 			t.Errorf("%s is not once in the README's table", name)
 		}
-		if !regexp.MustCompile(`(?m)^  ` + name + ` +\S.*  (default|environment)$`).MatchString(printed.String()) {
+		if !regexp.MustCompile(`(?m)^  ` + name + ` +\S.*  (default|environment)( \(.+\))?$`).MatchString(printed.String()) {
 			t.Errorf("%s is not printed with its value and where that comes from:\n%s", name, printed.String())
 		}
 	}
@@ -131,13 +135,17 @@ func TestPrintShowsWhatIsInForce(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/.env", "MAX_BODY=1MiB\n")
 	write(t, dir+"/secret", testSecret)
-	l := config.Load(config.Serve, right("UPSTREAM_TIMEOUT=90s", "TEMPERATURE=0.25", "JWT_SECRET=", "JWT_SECRET_FILE=secret", "STREAM_MAX=x", "SYSTEM_PROMPT=one\ntwo"), dir)
+	l := config.Load(config.Serve, right("UPSTREAM_TIMEOUT=90s", "TEMPERATURE=0.25", "JWT_SECRET=", "JWT_SECRET_FILE=secret", "STREAM_MAX=x", "SYSTEM_PROMPT=one\ntwo",
+		"BUDGET_MONTH=7.5", "BUDGET_USER_DAY=off", "OPENAI_BASE_URL=https://eu.api.openai.com/v1"), dir)
 	var out strings.Builder
 	l.Print(&out)
 	for _, want := range []string{
 		`MAX_BODY +1MiB +\.env`, `UPSTREAM_TIMEOUT +1m30s +environment`, `STREAM_IDLE_TIMEOUT +1m +default`, `TEMPERATURE +0\.25 +environment`,
 		`JWT_SECRET +\(set\) +file JWT_SECRET_FILE`, `OPENAI_API_KEY +\(set\) +environment`, `JWT_ISSUER +\(not set\) +default`,
-		`STREAM_MAX +\(see the problem\) +environment`, `SYSTEM_PROMPT +"one\\ntwo" +environment`, `LOG_LEVEL +info +default`, `TRUSTED_PROXY +none +default`,
+		`STREAM_MAX +\(see the problem\) +environment`, `SYSTEM_PROMPT +"one\\ntwo" +environment`, `LOG_LEVEL +info +default`,
+		`BUDGET_MONTH +\$7\.50 +environment`, `BUDGET_DAY +\$1\.50 +default \(a fifth of BUDGET_MONTH\)`, `BUDGET_USER_DAY +off +environment`,
+		`BUDGET_USER_MONTH +off +default \(as much as all together\)`, `PRICE_MULTIPLIER +1\.1 +default \(by the host of OPENAI_BASE_URL\)`,
+		`PRICES_FILE +\(not set\) +default \(prices 20\d\d-\d\d-\d\d\)`, `DATA_DIR +\S+/data"? +default`, `TRUSTED_PROXY +none +default`,
 	} {
 		if !regexp.MustCompile(`(?m)^  ` + want + `$`).MatchString(out.String()) {
 			t.Errorf("no line like %q in:\n%s", want, out.String())

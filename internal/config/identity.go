@@ -28,6 +28,7 @@ func (l *Loaded) checkIdentity() {
 		JWKSURL:           c.JWKSURL,
 		Issuer:            c.Issuer,
 		UserClaim:         c.UserClaim,
+		PlanClaim:         c.PlanClaim,
 		Audience:          c.Audience,
 		Secret:            c.Secret,
 		Origins:           l.Config.Server.Origins.Exact,
@@ -84,6 +85,8 @@ func (l *Loaded) identityFix(name string) string {
 		"COGNITO_CLIENT_ID":   auth.Cognito,
 	}[name]
 	switch {
+	case name == "JWT_USER_CLAIM" && c.UserClaim == c.PlanClaim && l.Sources["JWT_USER_CLAIM"] == FromDefault:
+		return "JWT_PLAN_CLAIM=plan" // it is the other of the two that was set
 	case name == "JWT_SECRET" && (c.Provider != "" || c.JWKSURL != ""):
 		return "unset JWT_SECRET"
 	case name == "JWT_SECRET":

@@ -65,6 +65,15 @@ func (l *Loaded) checkUnknownModel(c Text) {
 	l.warn(fmt.Sprintf("OPENAI_MODEL %s is not among the models known here: it is asked without reasoning_effort, and as it is spelt.%s", c.Model, advice))
 }
 
+// leastOutput is the smallest output limit that leaves the model something to say.
+func (l *Loaded) leastOutput() int {
+	c := l.Config.Text
+	if m, known := policy.Lookup(c.Model); known && m.Reasons && c.ReasoningEffort != "none" {
+		return leastReasoning
+	}
+	return 1
+}
+
 func (l *Loaded) checkRetirement(m policy.Model, now time.Time) {
 	day := m.Retires.Format(time.DateOnly)
 	switch {

@@ -9,6 +9,7 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"keyshield/internal/limit"
+	"keyshield/internal/policy"
 	"keyshield/internal/secret"
 )
 
@@ -24,8 +25,8 @@ func (l *Loaded) parse(in inputs) {
 	bad := parseErrors(err)
 	for _, s := range settings(&l.Config) {
 		value, set := in.chosen[s.name]
-		if set && s.secret {
-			continue // checked by what it is for
+		if set && s.secret || !l.sound(s.name) {
+			continue // checked by what it is for, or spoilt before it came here
 		}
 		err := bad[s.field]
 		told, _ := errors.AsType[*fault](err)
@@ -45,7 +46,7 @@ func (l *Loaded) parse(in inputs) {
 // tellsItself reports whether the type's own error says more than wants does.
 func (s setting) tellsItself() bool {
 	switch s.value.Interface().(type) {
-	case limit.Rate, limit.Trust:
+	case limit.Rate, limit.Trust, Budget, policy.Multiplier:
 		return true
 	}
 	return false

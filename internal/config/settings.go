@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"keyshield/internal/limit"
+	"keyshield/internal/policy"
 	"keyshield/internal/secret"
 )
 
@@ -71,6 +72,9 @@ func (s setting) line() string {
 
 // wants says what a right value looks like.
 func (s setting) wants() string {
+	if len(s.oneof) == 1 {
+		return s.oneof[0] + " or unset"
+	}
 	if len(s.oneof) > 0 {
 		return strings.Join(s.oneof[:len(s.oneof)-1], ", ") + " or " + s.oneof[len(s.oneof)-1]
 	}
@@ -86,6 +90,12 @@ func (s setting) wants() string {
 		kind = "a duration such as " + s.def
 	case Bytes:
 		kind = "a size such as 65536, 64KiB or 1MiB"
+	case Budget:
+		return "dollars such as 20 or 0.5, or off"
+	case Percents:
+		return "percentages such as " + s.def + ", or off"
+	case policy.Multiplier:
+		return "a factor such as 1.1"
 	case limit.Rate:
 		return "<number>/<duration> such as " + s.def + ", or off"
 	}

@@ -114,8 +114,12 @@ func (l *Loaded) readDotEnv(dir string) map[string]string {
 		return nil
 	}
 	for _, s := range settings(&l.Config) {
-		if s.secret && expanded(content, s.name) {
+		_, budget := s.value.Interface().(Budget)
+		switch {
+		case s.secret && expanded(content, s.name):
 			l.problem(s.name, fmt.Sprintf("%s stands in .env with a $ that is read as a variable, which changes it: put the value in single quotes", s.name), s.name+"='<the secret>'")
+		case budget && expanded(content, s.name): // BUDGET_MONTH=$5 would be no value, and so the default
+			l.problem(s.name, fmt.Sprintf("%s stands in .env with a $ that is read as a variable: leave it out", s.name), s.name+"=<dollars>")
 		}
 	}
 	return withoutEmpty(values)

@@ -72,6 +72,19 @@ func (l *Limiter) Take(w http.ResponseWriter, r *http.Request, key string) Decis
 	return l.decide(usage, now, allowed)
 }
 
+// Look says where key stands, and counts nothing. Allowed is whether one request
+// would be.
+func (l *Limiter) Look(key string) Decision {
+	if l.rate.Off() {
+		return Decision{Allowed: true}
+	}
+	now := time.Now().UTC()
+	window := now.Truncate(l.rate.Period)
+	usage := l.counter.usage(key, window)
+	curr, prev := usage.at(window, l.rate.Period)
+	return l.decide(usage, now, weigh(curr, prev, now.Sub(window), l.rate.Period) < l.rate.Count)
+}
+
 // decide describes where usage stands at now. Between OnLimit and here others may
 // have taken, or a window ended: then what is left is told as it is now, but
 // never as something on a refusal.

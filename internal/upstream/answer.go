@@ -43,6 +43,12 @@ func (a *Answer) Streams() bool {
 // or one that could be something else.
 func (a *Answer) RequestID() string { return requestID(a.resp.Header) }
 
+// Date is when OpenAI answered, by its own clock; zero if it did not say.
+func (a *Answer) Date() time.Time {
+	at, _ := http.ParseTime(a.resp.Header.Get("Date"))
+	return at
+}
+
 // Read reads the body. Its error is io.EOF, or one for the client whose cause
 // says why the rest is missing.
 func (a *Answer) Read(p []byte) (int, error) {

@@ -43,6 +43,19 @@ func (k *call) failed(err error) error {
 	}
 }
 
+// final is err as the caller gets it: that it was the caller who gave up, if so,
+// and whether it cost anything all the same.
+func (k *call) final(err error) error {
+	free := !k.reached.Load() || Unbilled(err)
+	if gone(k.ctx) {
+		err = context.Cause(k.ctx)
+	}
+	if free {
+		err = unbilled{err}
+	}
+	return err
+}
+
 func broke(cause error) *apierr.Error {
 	return apierr.New(http.StatusBadGateway, "upstream_error", "Our server encountered an issue.").Because(cause)
 }

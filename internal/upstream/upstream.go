@@ -46,6 +46,7 @@ type Config struct {
 type Client struct {
 	cfg       Config
 	chat      *url.URL
+	models    *url.URL
 	header    http.Header // built once; net/http only reads it
 	transport *http.Transport
 }
@@ -62,6 +63,7 @@ func New(cfg Config) (*Client, error) {
 	return &Client{
 		cfg:       cfg,
 		chat:      base.JoinPath("chat/completions"),
+		models:    base.JoinPath("models"),
 		header:    cfg.header(),
 		transport: newTransport(),
 	}, nil
@@ -80,9 +82,7 @@ func (c *Client) Chat(ctx context.Context, body []byte, stream bool) (*Answer, e
 		answer, err = c.send(call, body)
 	}
 	if err != nil {
-		if gone(call.ctx) {
-			err = context.Cause(call.ctx)
-		}
+		err = call.final(err)
 		call.end()
 		return nil, err
 	}

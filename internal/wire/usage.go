@@ -57,6 +57,7 @@ func (c *Chunk) readUsage(s *scanner) {
 		}
 	}
 	c.HasUsage = hasPrompt && hasCompletion
+	c.Detailed = ofPrompt
 }
 
 func (u *Usage) readPromptDetails(s *scanner) {

@@ -29,6 +29,7 @@ type Answer struct {
 	ServiceTier Literal
 	Usage       Usage
 	HasUsage    bool // both token counts were there; Usage.Valid says if they make sense
+	Detailed    bool // so was what the prompt's tokens are made of
 }
 
 // Chunk is what we read of one event of a streamed chat completion.

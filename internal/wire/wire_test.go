@@ -28,6 +28,7 @@ func TestAnswerIsRead(t *testing.T) {
 		ServiceTier: wire.Literal(`"default"`),
 		Usage:       wire.Usage{Prompt: 1117, Completion: 46, Total: 1163, Cached: 1024, CacheWrite: 64, Reasoning: 12},
 		HasUsage:    true,
+		Detailed:    true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("ReadAnswer: %v\n%s", err, diff)
