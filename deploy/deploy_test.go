@@ -20,6 +20,7 @@ var secrets = []string{"OPENAI_API_KEY", "JWT_SECRET"}
 // platformVariables belong to the platforms, not to us.
 var platformVariables = []string{
 	"RAILWAY_DEPLOYMENT_DRAINING_SECONDS", // docs.railway.com/variables/reference
+	"RAILWAY_RUN_UID",                     // docs.railway.com/volumes/reference
 	"DOMAIN",                              // ours, for Caddy alone: Caddyfile and compose.yaml
 	"SUBNET",                              // ours, for compose.yaml alone
 	"UPSTREAM",                            // ours, for the Caddyfile alone

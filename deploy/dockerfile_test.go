@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -12,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // letIn is all that the image is made of.
@@ -77,7 +80,7 @@ func TestImageDeclaresNoSecret(t *testing.T) {
 	for _, stage := range stages(t) {
 		for _, word := range []string{"ARG", "ENV", "LABEL"} {
 			for _, rest := range find(stage, word) {
-				if secretive.MatchString(rest) {
+				if secretive.MatchString(strings.ReplaceAll(rest, "KEYSHIELD_IMAGE", "")) {
 					t.Errorf("%s %s: what is declared here is written into the image's history", word, rest)
 				}
 			}
@@ -102,6 +105,38 @@ func TestImageChecksItsOwnHealthAndServes(t *testing.T) {
 	}
 }
 
+// imageEnv is what the image sets.
+func imageEnv(t *testing.T) map[string]string {
+	t.Helper()
+	all := stages(t)
+	env := map[string]string{}
+	for _, rest := range find(all[len(all)-1], "ENV") {
+		name, value, ok := strings.Cut(rest, "=")
+		if !ok || strings.ContainsAny(value, " \"'$") {
+			t.Fatalf("ENV %s: want one NAME=value a line", rest)
+		}
+		env[name] = value
+	}
+	return env
+}
+
+// TestImageSaysThatItsDiskForgets: by KEYSHIELD_IMAGE alone serve knows on a plain
+// Docker host that it must have a volume. A VOLUME would always give it one, which
+// the next container does not have.
+func TestImageSaysThatItsDiskForgets(t *testing.T) {
+	if diff := cmp.Diff(map[string]string{"KEYSHIELD_IMAGE": "1", "DATA_DIR": "/data"}, imageEnv(t)); diff != "" {
+		t.Error(diff)
+	}
+	all := stages(t)
+	if volumes := find(all[len(all)-1], "VOLUME"); len(volumes) > 0 {
+		t.Errorf("VOLUME %v", volumes)
+	}
+	owner := find(all[len(all)-1], "USER")[0]
+	if want := fmt.Sprintf("--chown=%s /out/data /data", owner); !slices.ContainsFunc(find(all[len(all)-1], "COPY"), func(c string) bool { return strings.HasSuffix(c, want) }) {
+		t.Errorf("/data is not the user's (%s): a new volume there could not be written", owner)
+	}
+}
+
 // wantExec insists on the exec form: the image has no shell for the other one.
 func wantExec(t *testing.T, what, got string, want ...string) {
 	t.Helper()
@@ -123,6 +158,7 @@ func TestImageHoldsTheBinaryAndCertificatesOnly(t *testing.T) {
 	want := []string{
 		"--from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt",
 		"--from=build /out/keyshield /keyshield",
+		"--from=build --chown=65532:65532 /out/data /data",
 	}
 	if got := find(image, "COPY"); !slices.Equal(got, want) {
 		t.Errorf("the image copies %q, want %q: without the certificates OpenAI cannot be recognised", got, want)

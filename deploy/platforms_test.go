@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"regexp"
@@ -86,6 +87,32 @@ func TestComposeTakesEveryPrivilegeAway(t *testing.T) {
 	}
 }
 
+// TestComposeKeepsTheLedgerOnANamedVolume: a folder of the container would be gone
+// with the next update, and every budget with it.
+func TestComposeKeepsTheLedgerOnANamedVolume(t *testing.T) {
+	file := compose(t)
+	s := file.Services["keyshield"]
+	dir := s.Environment["DATA_DIR"]
+	wantDataDir(t, "compose.yaml", dir)
+	i := slices.IndexFunc(s.Volumes, func(v string) bool { return strings.HasSuffix(v, ":"+dir) })
+	if i < 0 {
+		t.Fatalf("nothing is mounted at DATA_DIR=%s: %v", dir, s.Volumes)
+	}
+	name, _, _ := strings.Cut(s.Volumes[i], ":")
+	if _, named := file.Volumes[name]; !named {
+		t.Errorf("%s is not one of the volumes %v", name, slices.Sorted(maps.Keys(file.Volumes)))
+	}
+}
+
+// wantDataDir insists on the folder that the image has for it, which its user owns:
+// a volume mounted there may be written.
+func wantDataDir(t *testing.T, file, dir string) {
+	t.Helper()
+	if made := imageEnv(t)["DATA_DIR"]; dir != made || dir == "" {
+		t.Errorf("%s: DATA_DIR is %q, and the image's user owns %q", file, dir, made)
+	}
+}
+
 func TestComposeTrustsItsOwnNetworkOnly(t *testing.T) {
 	file := compose(t)
 	subnet := file.Networks["inside"].IPAM.Config[0].Subnet
@@ -163,7 +190,12 @@ type renderFile struct {
 		HealthCheckPath           string `yaml:"healthCheckPath"`
 		MaxShutdownDelaySeconds   int    `yaml:"maxShutdownDelaySeconds"`
 		NumInstances              int    `yaml:"numInstances"`
-		EnvVars                   []struct {
+		Disk                      struct {
+			Name      string
+			MountPath string `yaml:"mountPath"`
+			SizeGB    int    `yaml:"sizeGB"`
+		}
+		EnvVars []struct {
 			Key   string
 			Value *string
 			Sync  *bool
@@ -201,6 +233,9 @@ func TestRenderBuildsOurImageAndAsksForSecrets(t *testing.T) {
 		}
 	}
 	wantPlatformSettings(t, "render.yaml", "render", values)
+	if s.Disk.MountPath != values["DATA_DIR"] || s.Disk.Name == "" || s.Disk.SizeGB < 1 {
+		t.Errorf("the disk is %+v and DATA_DIR %q: what was spent would be gone with every deploy", s.Disk, values["DATA_DIR"])
+	}
 }
 
 var (
@@ -214,8 +249,8 @@ var (
 func TestRailwayCodeDeploysOurImage(t *testing.T) {
 	code := tsComment.ReplaceAllString(read(t, "railway/railway.ts"), "")
 	for _, want := range []string{
-		`import { defineRailway, preserve, project, service } from "railway/iac";`,
-		"export default defineRailway(", "return project(", "resources: [keyshield]",
+		`import { defineRailway, preserve, project, service, volume } from "railway/iac";`,
+		"export default defineRailway(", "return project(", "resources: [keyshield, ledger]", `const ledger = volume("ledger", {`,
 		`builder: "DOCKERFILE"`, `dockerfilePath: "deploy/Dockerfile"`, `healthcheck: "/readyz"`, "replicas: 1",
 	} {
 		if !strings.Contains(code, want) {
@@ -248,6 +283,12 @@ func TestRailwayCodeDeploysOurImage(t *testing.T) {
 	}
 	wantLonger(t, "RAILWAY_DEPLOYMENT_DRAINING_SECONDS", time.Duration(seconds)*time.Second)
 	wantPlatformSettings(t, "railway.ts", "railway", values)
+	if mount := fmt.Sprintf("%q: ledger,", values["DATA_DIR"]); !strings.Contains(code, mount) {
+		t.Errorf("railway.ts does not mount the volume at DATA_DIR: no %s", mount)
+	}
+	if values["RAILWAY_RUN_UID"] != "0" {
+		t.Errorf("RAILWAY_RUN_UID is %q, want 0: Railway mounts a volume for root, and the image's user could not write it", values["RAILWAY_RUN_UID"])
+	}
 }
 
 // wantPlatformSettings checks what every hosted platform must say: whom to trust
@@ -263,6 +304,10 @@ func wantPlatformSettings(t *testing.T, file, mode string, values map[string]str
 		if value, named := values[name]; !named || value != "" {
 			t.Errorf("%s: %s is %q (named: %v), want it asked for", file, name, value, named)
 		}
+	}
+	wantDataDir(t, file, values["DATA_DIR"])
+	if _, set := values["LEDGER_EPHEMERAL"]; set {
+		t.Errorf("%s accepts that budgets are forgotten: that is for the operator to say", file)
 	}
 	if _, set := values["PORT"]; set {
 		t.Errorf("%s sets PORT, which is the platform's own", file)

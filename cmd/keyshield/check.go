@@ -29,6 +29,8 @@ func check(ctx context.Context, p process) int {
 	cfg := loaded.Config
 	if cfg.OpenAI.Key.IsZero() {
 		fmt.Fprintln(p.stdout, "No API key is loaded.")
+	} else if about(loaded.Problems, "OPENAI_API_KEY") {
+		fmt.Fprintln(p.stdout, "What is set as API key is none.")
 	} else {
 		fmt.Fprintln(p.stdout, "Your API key is loaded.")
 	}

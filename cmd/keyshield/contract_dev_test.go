@@ -189,7 +189,7 @@ func TestOnlyAKeyThatIsMeantSpends(t *testing.T) {
 		if rec.count() != before+1 || rec.last(t).Header.Get("Authorization") != "Bearer "+canary {
 			t.Errorf("%s: OpenAI was not asked with the key", name)
 		}
-		if !strings.Contains(r.out.String(), "OpenAI ITSELF is answering with your key: every prompt costs money") || strings.Contains(r.out.String(), "SIMULATOR") {
+		if !strings.Contains(r.out.String(), rec.url+"/v1 is answering with your key (OPENAI_BASE_URL).") || strings.Contains(r.out.String(), "SIMULATOR") {
 			t.Errorf("%s: dev does not say loudly who answers:\n%s", name, r.out)
 		}
 	}
@@ -282,7 +282,7 @@ func TestCheckAsksOpenAIOnline(t *testing.T) {
 	}{
 		{nil, exitOK, "OpenAI accepts the key and lists gpt-6-luna."},
 		{[]string{"OPENAI_API_KEY=test-wrong-0123456789abcdef"}, exitFailed, "OpenAI refuses the key (401)"},
-		{[]string{"OPENAI_MODEL=gpt-99-mystery"}, exitFailed, `does not list the model "gpt-99-mystery"`},
+		{[]string{"OPENAI_MODEL=gpt-99-mystery", acmePrices(t, "gpt-99-mystery")}, exitFailed, `does not list the model "gpt-99-mystery"`},
 		{[]string{"OPENAI_BASE_URL=http://127.0.0.1:9/v1"}, exitFailed, "no usable answer: is OPENAI_BASE_URL right"},
 	} {
 		code, stdout, stderr := once(t, t.TempDir(), []string{"--online"}, "check", set(c.changes...)...)

@@ -67,16 +67,18 @@ func TestTheREADMEsCommandsExist(t *testing.T) {
 		t.Errorf("found only %d make commands in the README", asked)
 	}
 
-	s := start(t)
+	data := t.TempDir()
+	s := start(t, "DATA_DIR="+data) // what usage, enable and backup ask
 	env := with(settings(s.back.URL))
+	place := strings.NewReplacer("<model>", "gpt-6-luna")
 	ran := map[string]bool{}
 	for _, found := range regexp.MustCompile(`(?m)(?:^|\$\()(?:bin/)?keyshield ([a-z][^\n#)]*)`).FindAllStringSubmatch(shell, -1) {
-		args := strings.Fields(found[1])
+		args := strings.Fields(place.Replace(found[1]))
 		if ran[args[0]] = true; args[0] == "serve" || args[0] == "dev" {
 			launch(t, t.TempDir(), env, args...)
 			continue
 		}
-		var set []string
+		set := []string{"DATA_DIR=" + data}
 		for name, value := range env {
 			set = append(set, name+"="+value)
 		}

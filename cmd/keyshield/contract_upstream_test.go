@@ -63,8 +63,8 @@ func TestWhatIsSentIsTheOperatorsChoice(t *testing.T) {
 			[]string{"OPENAI_MODEL=gpt-3.5-turbo"},
 			map[string]any{"model": "gpt-3.5-turbo", "max_tokens": 150.0, "messages": messages(helpful, "hi")},
 		},
-		"a model that nobody knows": {
-			[]string{"OPENAI_MODEL=gpt-99-mystery"},
+		"a model that only the operator knows": {
+			[]string{"OPENAI_MODEL=gpt-99-mystery", acmePrices(t, "gpt-99-mystery")},
 			map[string]any{"model": "gpt-99-mystery", "max_completion_tokens": 150.0, "messages": messages(helpful, "hi")},
 		},
 	} {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -64,6 +65,12 @@ func dev(ctx context.Context, p process) int {
 	if selfSigned(cfg.Auth) && cfg.Auth.Secret.IsZero() {
 		cfg.Auth.Secret = secret.New(rand.Text() + rand.Text())
 	}
+	forget, err := keepNothing(loaded, &cfg)
+	if err != nil {
+		fmt.Fprintf(p.stderr, "keyshield dev: %v\n", err)
+		return exitFailed
+	}
+	defer forget()
 	l, err := listenDev(ctx, cfg.Server, loaded.Sources["PORT"] == config.FromDefault)
 	if err != nil {
 		fmt.Fprintf(p.stderr, "keyshield dev: %v\n", err)
@@ -74,12 +81,26 @@ func dev(ctx context.Context, p process) int {
 		fmt.Fprintf(p.stderr, "keyshield dev: %v\n", err)
 		return exitFailed
 	}
-	welcome(p.stdout, "http://"+l.Addr().String(), token, tokenLife(cfg.Auth), real)
+	welcome(p.stdout, "http://"+l.Addr().String(), token, tokenLife(cfg.Auth), behind(cfg, real))
 	if err := answer(ctx, cfg, l, newLogger(p.stderr, cfg)); err != nil {
 		fmt.Fprintf(p.stderr, "keyshield dev: %v\n", err)
 		return exitFailed
 	}
 	return exitOK
+}
+
+// keepNothing puts what is spent into a folder that forget removes, unless DATA_DIR
+// says where to keep it.
+func keepNothing(loaded *config.Loaded, cfg *config.Config) (forget func(), err error) {
+	if loaded.Sources["DATA_DIR"] != config.FromDefault {
+		return func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "keyshield-dev-")
+	if err != nil {
+		return nil, fmt.Errorf("a temporary folder for what is spent: %w; or set DATA_DIR", err)
+	}
+	cfg.Money.DataDir = dir
+	return func() { os.RemoveAll(dir) }, nil
 }
 
 // simulate starts a simulated OpenAI on loopback and points cfg to it.
@@ -129,13 +150,21 @@ func tokenLife(id auth.Config) time.Duration { return min(devTokenLife, id.MaxLi
 // not by a provider.
 func selfSigned(id auth.Config) bool { return id.Provider == "" && id.JWKSURL == "" }
 
-// welcome prints what to paste.
-func welcome(w io.Writer, url, token string, life time.Duration, real bool) {
-	if real {
-		fmt.Fprint(w, "\nkeyshield dev  —  OpenAI ITSELF is answering with your key: every prompt costs money.\n\n")
-	} else {
-		fmt.Fprint(w, "\nkeyshield dev  —  a SIMULATOR is answering, not OpenAI: no key is used, nothing is spent.\n\n")
+// behind says who answers.
+func behind(cfg config.Config, real bool) string {
+	switch {
+	case !real:
+		return "a SIMULATOR is answering, not OpenAI: no key is used, nothing is spent."
+	case strings.HasPrefix(cfg.OpenAI.BaseURL, "https://api.openai.com/"):
+		return "OpenAI ITSELF is answering with your key: every prompt costs money."
+	default:
+		return cfg.OpenAI.BaseURL + " is answering with your key (OPENAI_BASE_URL)."
 	}
+}
+
+// welcome prints what to paste.
+func welcome(w io.Writer, url, token string, life time.Duration, behind string) {
+	fmt.Fprintf(w, "\nkeyshield dev  —  %s\n\n", behind)
 	note := ""
 	if token == "" {
 		token = "<a token of your identity provider>"

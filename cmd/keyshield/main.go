@@ -57,6 +57,9 @@ func commands() []command {
 		{"dev", "try it on this machine: a simulated OpenAI, a ready token, no set-up", dev},
 		{"token", "mint a development token with JWT_SECRET", token},
 		{"check", "say what is in force, where it came from, and what is missing", check},
+		{"usage", "what was spent, by whom, and what is left of the budgets", spending},
+		{"enable", "let a model or a user in again that an overshoot has stopped", enable},
+		{"backup", "copy the ledger to a file, also while a server uses it", backup},
 		{"healthcheck", "exit 0 if the server on this machine is alive", healthcheck},
 		{"version", "say which version this is", version},
 	}

@@ -10,8 +10,8 @@ import (
 
 	"keyshield/internal/auth"
 	"keyshield/internal/config"
+	"keyshield/internal/money"
 	"keyshield/internal/policy"
-	"keyshield/internal/prompt"
 	"keyshield/internal/secret"
 	"keyshield/internal/server"
 	"keyshield/internal/upstream"
@@ -46,6 +46,22 @@ func serve(ctx context.Context, p process) int {
 // answer puts the program together and runs it on l until ctx ends. It is the
 // one place where the parts meet.
 func answer(ctx context.Context, cfg config.Config, l net.Listener, log *slog.Logger) error {
+	books, err := openLedger(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := books.Close(); err != nil {
+			log.Error("the ledger did not close cleanly", "error", err.Error())
+		}
+	}()
+	stopOperator, err := serveOperator(ctx, cfg.Money.DataDir, newOperator(cfg, books), log)
+	if err != nil {
+		return err
+	}
+	defer stopOperator()
+
+	cfg.Auth.PseudonymKey = books.HMACKey()
 	verifier, err := auth.New(ctx, cfg.Auth, log)
 	if err != nil {
 		return err
@@ -57,32 +73,43 @@ func answer(ctx context.Context, cfg config.Config, l net.Listener, log *slog.Lo
 		return err
 	}
 	defer client.Close()
+	defer watchClock(ctx, books, client, log)()
 
-	text, err := policy.NewText(policy.TextSettings{
-		Model:           cfg.Text.Model,
-		SystemPrompt:    cfg.Text.SystemPrompt,
-		MaxOutputTokens: cfg.Text.MaxOutputTokens,
-		Temperature:     cfg.Text.Temperature,
-		ReasoningEffort: cfg.Text.ReasoningEffort,
-	})
-	if err != nil {
-		return err
-	}
-
-	s := server.New(server.Config{
-		Origins:        server.Origins(cfg.Server.Origins),
-		Trust:          cfg.Server.TrustedProxy,
-		RateIP:         cfg.Limits.RateIP,
-		RateUser:       cfg.Limits.RateUser,
-		StreamsPerUser: int(cfg.Limits.MaxStreamsPerUser),
-		MaxBody:        int64(cfg.Server.MaxBody),
-		MaxInFlight:    cfg.Server.MaxInFlight,
-		Rules:          prompt.Rules{MaxChars: cfg.Text.MaxPromptChars, StripHTML: cfg.Text.StripHTML},
-		Text:           text,
-	}, verifier, client, secret.NewDetector(cfg.OpenAI.Key, cfg.Auth.Secret), log)
-
+	s := server.New(serverConfig(cfg), verifier, books, client, secret.NewDetector(cfg.OpenAI.Key, cfg.Auth.Secret), log)
 	log.Info("listening", "address", l.Addr().String(), "version", versionText(), "model", cfg.Text.Model)
 	return s.Serve(ctx, l, cfg.Server.ShutdownGrace)
+}
+
+func serverConfig(cfg config.Config) server.Config {
+	return server.Config{
+		Origins:     server.Origins(cfg.Server.Origins),
+		Trust:       cfg.Server.TrustedProxy,
+		RateIP:      cfg.Limits.RateIP,
+		MaxBody:     int64(cfg.Server.MaxBody),
+		MaxInFlight: cfg.Server.MaxInFlight,
+		Text: policy.TextSettings{
+			Model:           cfg.Text.Model,
+			SystemPrompt:    cfg.Text.SystemPrompt,
+			Temperature:     cfg.Text.Temperature,
+			ReasoningEffort: cfg.Text.ReasoningEffort,
+		},
+		StripHTML:    cfg.Text.StripHTML,
+		Plans:        cfg.Plans,
+		Prices:       cfg.Prices,
+		Multiplier:   cfg.Multiplier,
+		Day:          money.USD(cfg.Money.BudgetDay),
+		Month:        money.USD(cfg.Money.BudgetMonth),
+		ExposeBudget: cfg.Money.ExposeBudget,
+		Breaker:      server.BreakerSettings{Failures: cfg.Limits.Breaker.Count, Within: cfg.Limits.Breaker.Period},
+		DrainTokens:  drainTokens(cfg.Money),
+	}
+}
+
+func drainTokens(m config.Money) int {
+	if m.Hangup == "drain" {
+		return m.DrainTokens
+	}
+	return 0
 }
 
 func upstreamConfig(cfg config.Config) upstream.Config {

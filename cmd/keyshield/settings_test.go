@@ -56,11 +56,27 @@ func effects() map[string]func(*testing.T) {
 		"JWT_ISSUER":          issuerIsChecked,
 		"JWT_AUDIENCE":        audienceIsChecked,
 		"JWT_USER_CLAIM":      userClaimIsTheUser,
+		"JWT_PLAN_CLAIM":      planClaimIsThePlan,
 		"JWT_MAX_LIFETIME":    lifetimeIsBounded,
 
 		"RATE_LIMIT_IP":        ipRateLimits,
 		"RATE_LIMIT_USER":      userRateLimits,
 		"MAX_STREAMS_PER_USER": streamsAreCapped,
+		"BREAKER":              breakerOpens,
+
+		"BUDGET_MONTH":      monthIsTwenty,
+		"BUDGET_DAY":        dayIsAFifth,
+		"BUDGET_USER_DAY":   userDayIsADollar,
+		"BUDGET_USER_MONTH": budgetIs("BUDGET_USER_MONTH", endOfMonth, false),
+		"BUDGET_SOFT":       softLimitsAreTold,
+		"PLANS_FILE":        plansRule,
+		"PRICES_FILE":       pricesAreTheFiles,
+		"PRICE_MULTIPLIER":  multiplierMultiplies,
+		"HANGUP":            hangUpIsCancelledOrDrained,
+		"DRAIN_TOKENS":      drainTokensBoundTheRest,
+		"DATA_DIR":          dataOutlivesAStart,
+		"LEDGER_EPHEMERAL":  forgettingIsAccepted,
+		"EXPOSE_BUDGET":     budgetIsExposed,
 	}
 }
 
@@ -140,7 +156,7 @@ func publicURLIsAnOrigin(t *testing.T) {
 		"FLY_APP_NAME=shield":                                      "https://shield.fly.dev",
 		"HEROKU_APP_DEFAULT_DOMAIN_NAME=shield-1234.herokuapp.com": "https://shield-1234.herokuapp.com",
 	} {
-		r := start(t, "ALLOWED_ORIGINS=none", "TRUSTED_PROXY=none", setting)
+		r := start(t, "ALLOWED_ORIGINS=none", "TRUSTED_PROXY=none", "LEDGER_EPHEMERAL=accept", setting)
 		if got := r.ask("hi", "Origin: "+own); got.status != http.StatusOK || got.header.Get("Access-Control-Allow-Origin") != own {
 			t.Errorf("%s: from %s got %d", setting, own, got.status)
 		}

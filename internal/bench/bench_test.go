@@ -234,3 +234,35 @@ func TestStreamMustBeWholeAndSaySo(t *testing.T) {
 		}
 	}
 }
+
+// TestTheLedgerIsMeasuredByWhatItBooks runs the ledger's process on a real file:
+// a few hundred pairs, all in the books and nothing else, and every figure of the
+// table there.
+func TestTheLedgerIsMeasuredByWhatItBooks(t *testing.T) {
+	p := ledgerPlan{Dir: t.TempDir(), Pairs: 600}
+	got, err := p.measure(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Errors > 0 { // the disk is not ours alone, and -race is slow
+		t.Logf("%d refused, the first with %q", got.Errors, got.First[0])
+	}
+	if got.Figures["pairs_per_s"] <= 0 || got.Figures["p99"] < got.Figures["p50"] || got.Figures["p50"] <= 0 {
+		t.Errorf("measured %v", got.Figures)
+	}
+	chosen, err := choose(scenarios(true), "ledger")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := newOutcome(chosen[0])
+	got.Figures["errors"] = 0
+	o.Targets[0].add(got)
+	o.conclude()
+	var table strings.Builder
+	o.print(&table)
+	for _, want := range []string{"≤ 25 µs", "≥ 10,000", "< 25 ms", "256 clients, a reservation, p99"} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, table.String())
+		}
+	}
+}

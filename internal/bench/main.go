@@ -7,8 +7,10 @@
 //   - reverse proxy: httputil.ReverseProxy as it comes, adding the key, no more;
 //   - reverse proxy, warm pool: the same with a transport that keeps enough idle
 //     connections (Go keeps two), for short requests only;
-//   - keyshield serve: JWT, both rate limits, CORS, validation, cleaning and
-//     logging (to a file) on.
+//   - keyshield serve: JWT, both rate limits, budgets (a ledger on disk), CORS,
+//     validation, cleaning and logging (to a file) on.
+//
+// The scenario "ledger" measures the ledger alone, in a process of its own.
 //
 // The figure to look at is the CPU time of the proxy's process per request and
 // per chunk: it is what a machine runs out of, and other work on the machine

@@ -81,7 +81,7 @@ func (r *rig) startRole(ctx context.Context, role string, on side, plan any) (*p
 		return nil, err
 	}
 	p.answer = json.NewDecoder(out)
-	if _, err = in.Write(append(said, '\n')); err == nil && role != roleLoad {
+	if _, err = in.Write(append(said, '\n')); err == nil && listens(role) {
 		err = p.answer.Decode(&p.address)
 	}
 	if err != nil {
@@ -97,11 +97,15 @@ func startKeyshield(ctx context.Context, r *rig, simulator string) (*process, er
 		return nil, err
 	}
 	defer log.Close()
+	books, err := os.MkdirTemp(r.dir, "books-") // a ledger of its own for every round
+	if err != nil {
+		return nil, err
+	}
 	p, err := launch(ctx, func(ctx context.Context) *exec.Cmd {
 		c := exec.CommandContext(ctx, r.binary, "serve")
 		c.Dir = r.dir // no .env there
 		c.Stdout, c.Stderr = log, log
-		c.Env = r.settings(simulator)
+		c.Env = r.settings(simulator, books)
 		return c
 	}, proxyCore)
 	if err != nil {

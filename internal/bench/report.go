@@ -101,6 +101,14 @@ func (o *outcome) conclude() {
 	}
 }
 
+// yardsticks are the targets between no proxy and ours.
+func (o *outcome) yardsticks() []*column {
+	if len(o.Targets) < 3 {
+		return nil
+	}
+	return o.Targets[1 : len(o.Targets)-1]
+}
+
 // labelWidth keeps the first column to the left in a table of figures, which
 // stand to the right.
 const labelWidth = 32
@@ -120,7 +128,7 @@ func (o *outcome) print(w io.Writer) {
 	for _, c := range o.Targets {
 		head.WriteString("\t" + c.Name)
 	}
-	others := o.Targets[1 : len(o.Targets)-1]
+	others := o.yardsticks()
 	for i := range others {
 		head.WriteString("\tratio")
 		if len(others) > 1 {
@@ -165,6 +173,8 @@ func aim(f figure) string {
 	switch {
 	case f.Key == "errors":
 		return "0"
+	case f.Goal != "":
+		return f.Goal
 	case f.Aim > 0:
 		return fmt.Sprintf("≤ %.2f", f.Aim)
 	}
@@ -174,7 +184,7 @@ func aim(f figure) string {
 // explain says what the reader of the table must know.
 func (o *outcome) explain(w io.Writer) {
 	fmt.Fprintln(w)
-	others := o.Targets[1 : len(o.Targets)-1]
+	others := o.yardsticks()
 	for i, c := range others {
 		number := ""
 		if len(others) > 1 {
@@ -183,9 +193,9 @@ func (o *outcome) explain(w io.Writer) {
 		fmt.Fprintf(w, "  ratio%s: keyshield / %s (%s)\n", number, c.Name, c.Notes)
 	}
 	ours := o.Targets[len(o.Targets)-1]
-	fmt.Fprintf(w, "  keyshield: %s\n", ours.Notes)
+	fmt.Fprintf(w, "  %s: %s\n", ours.Name, ours.Notes)
 	if total, ok := ours.Median["cpu_total"]; ok && tick.Seconds() > 0.005*total {
-		fmt.Fprintf(w, "  rough: the kernel counts CPU time in steps of %v, here %.1f %% of what keyshield used\n", tick, 100*tick.Seconds()/total)
+		fmt.Fprintf(w, "  rough: the kernel counts CPU time in steps of %v, here %.1f %% of what %s used\n", tick, 100*tick.Seconds()/total, ours.Name)
 	}
 	for _, c := range o.Targets {
 		for _, r := range c.Rounds {

@@ -96,6 +96,9 @@ func (r *rig) measure(ctx context.Context, s scenario, progress io.Writer) (*out
 
 // once is one round of one target, with processes of its own.
 func (r *rig) once(ctx context.Context, s scenario, t *target) (*result, error) {
+	if t.alone != nil {
+		return t.alone(ctx, r, s)
+	}
 	simulator, err := r.startRole(ctx, roleSim, otherCores, simPlan{Key: r.key, Behaviour: s.behaviour})
 	if err != nil {
 		return nil, fmt.Errorf("start the simulator: %w", err)
@@ -147,9 +150,9 @@ func (r *rig) once(ctx context.Context, s scenario, t *target) (*result, error) 
 // total is how many requests a plan sends at least.
 func (p *plan) total() int { return p.Warm + p.Count + p.Streams }
 
-// settings are keyshield's: everything on, and limits that are counted and
-// never reached.
-func (r *rig) settings(simulator string) []string {
+// settings are keyshield's: everything on, and limits and budgets that are
+// counted and never reached.
+func (r *rig) settings(simulator, books string) []string {
 	set := map[string]string{
 		"HOST":              "127.0.0.1",
 		"PORT":              "0",
@@ -160,6 +163,10 @@ func (r *rig) settings(simulator string) []string {
 		"RATE_LIMIT_IP":     "1000000000/1h",
 		"RATE_LIMIT_USER":   "1000000000/1h",
 		"MAX_OUTPUT_TOKENS": itoa(maxTokens),
+		"BUDGET_MONTH":      "1000000",
+		"BUDGET_DAY":        "1000000",
+		"BUDGET_USER_DAY":   "1000000",
+		"DATA_DIR":          books,
 		"SHUTDOWN_GRACE":    "5s",
 	}
 	var environ []string

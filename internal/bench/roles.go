@@ -19,7 +19,11 @@ const (
 	roleSim     = "simulator"
 	roleReverse = "reverse-proxy"
 	roleLoad    = "load"
+	roleLedger  = "ledger"
 )
+
+// listens says whether a role prints an address before anything else.
+func listens(role string) bool { return role == roleSim || role == roleReverse }
 
 // play is a child's life: it reads its plan, does its part, and ends when its
 // parent does.
@@ -53,6 +57,17 @@ func play(ctx context.Context, role string, stdin io.Reader, stdout io.Writer) e
 		}
 		go orphaned()
 		got, err := generate(ctx, &p)
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(stdout).Encode(got)
+	case roleLedger:
+		var p ledgerPlan
+		if err := plans.Decode(&p); err != nil {
+			return err
+		}
+		go orphaned()
+		got, err := p.measure(ctx)
 		if err != nil {
 			return err
 		}

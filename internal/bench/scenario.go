@@ -17,7 +17,8 @@ type scenario struct {
 
 	behaviour sim.Behaviour // of the simulator
 	prompt    string
-	load      plan // without what depends on the target
+	load      plan       // without what depends on the target
+	ledger    ledgerPlan // of the ledger alone
 }
 
 // figure is a row of a table.
@@ -25,7 +26,8 @@ type figure struct {
 	Key   string  `json:"key"`
 	Label string  `json:"label"`
 	Unit  string  `json:"unit"`
-	Aim   float64 `json:"aim,omitempty"` // what the ratio should not exceed; 0: no ratio is aimed at
+	Aim   float64 `json:"aim,omitempty"`  // what the ratio should not exceed; 0: no ratio is aimed at
+	Goal  string  `json:"goal,omitempty"` // what the figure itself should be
 	ratio bool    // worth comparing
 }
 
@@ -45,12 +47,14 @@ func scenarios(short bool) []scenario {
 		return []scenario{
 			requests(1, 500, 6_000),
 			oneByOne(1, 200, 500),
+			ledgerAlone(1, 20_000),
 			streams(1, 300, time.Second, time.Second, 3*time.Second),
 		}
 	}
 	return []scenario{
 		requests(5, 5_000, 40_000),
 		oneByOne(5, 1_000, 5_000),
+		ledgerAlone(5, 100_000),
 		streams(3, 1_000, 3*time.Second, 3*time.Second, 10*time.Second),
 		streams(3, 5_000, 10*time.Second, 5*time.Second, 10*time.Second),
 	}

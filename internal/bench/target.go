@@ -13,6 +13,9 @@ type target struct {
 	// start starts what stands between client and simulator; nil: nothing does.
 	start func(ctx context.Context, r *rig, simulator string) (*process, error)
 
+	// alone measures something that no simulator and no client is needed for.
+	alone func(ctx context.Context, r *rig, s scenario) (*result, error)
+
 	path string
 	key  bool                                                      // the client itself sends the key
 	body func(r *rig, prompt string, user int, stream bool) []byte // of a request
@@ -68,7 +71,7 @@ func reverseWarm() target {
 func keyshield() target {
 	return target{
 		Name:  "keyshield",
-		Notes: "serve with JWT (HS256), both limits, CORS, validation, cleaning; log to a file",
+		Notes: "serve with JWT (HS256), both limits, budgets in a ledger on disk, CORS, validation, cleaning; log to a file",
 		start: startKeyshield,
 		path:  "/api/generate-text",
 		body: func(_ *rig, prompt string, _ int, stream bool) []byte {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -27,14 +28,15 @@ func giveBack(b *[]byte) {
 
 // answer asks for a whole answer and gives its text, and nothing else of it:
 // {"<field>": "…"}.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, request []byte, field string) error {
-	got, err := s.upstream.Chat(r.Context(), request, false)
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, b *bill, request []byte, field string) error {
+	ctx, done := s.outlive(r, b)
+	defer done()
+	got, err := s.ask(ctx, r, b, request, false)
 	if err != nil {
 		return err
 	}
 	defer got.Close()
 	scope := scopeOf(r)
-	scope.Upstream = got.RequestID()
 
 	buf := buffers.Get().(*[]byte)
 	defer giveBack(buf)
@@ -47,6 +49,15 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, request []byte, 
 		return brokenAnswer(err)
 	}
 	scope.Usage = a.Usage
+	if len(a.Content) > len(`""`) || a.Refusal != nil {
+		b.heard()
+	}
+	if a.HasUsage && a.Finish != "" {
+		b.prove(a)
+	}
+	if clientGone(r) {
+		return context.Cause(r.Context()) // it was read for its usage alone
+	}
 	literal, err := s.sayable(a)
 	if err != nil {
 		return err

@@ -15,8 +15,9 @@ import (
 	"time"
 
 	"keyshield/internal/auth"
+	"keyshield/internal/ledger"
 	"keyshield/internal/limit"
-	"keyshield/internal/prompt"
+	"keyshield/internal/policy"
 	"keyshield/internal/secret"
 )
 
@@ -43,10 +44,19 @@ func inBubble(t *testing.T, ip, user limit.Rate, test func(*bubble)) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		books, err := ledger.Open(t.Context(), ledger.Options{Dir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
 		b.server = New(Config{
-			Origins: Origins{Exact: []string{site}}, RateIP: ip, RateUser: user, StreamsPerUser: 5, MaxBody: 64 << 10, MaxInFlight: 100,
-			Rules: prompt.Rules{MaxChars: 300, StripHTML: true},
-		}, verifier, nil, secret.NewDetector(b.key), log)
+			Origins: Origins{Exact: []string{site}}, RateIP: ip, MaxBody: 64 << 10, MaxInFlight: 100, StripHTML: true,
+			Text:   policy.TextSettings{Model: "gpt-6-luna", ReasoningEffort: "none"},
+			Prices: policy.Reviewed(), Multiplier: policy.Same, Day: policy.NoCap, Month: policy.NoCap,
+			Plans: policy.NewPlans(policy.Plan{
+				Requests: policy.Rate(user), Streams: 5, Endpoints: []string{"text"}, Models: []string{"gpt-6-luna"},
+				PromptChars: 300, OutputTokens: 150, UserDay: policy.NoCap, UserMonth: policy.NoCap,
+			}),
+		}, verifier, books, nil, secret.NewDetector(b.key), log)
 
 		wire := newPipes()
 		ctx, stop := context.WithCancel(context.Background())
@@ -62,6 +72,9 @@ func inBubble(t *testing.T, ip, user limit.Rate, test func(*bubble)) {
 			t.Errorf("the server ended with %v", err)
 		}
 		verifier.Close()
+		if err := books.Close(); err != nil {
+			t.Errorf("the ledger ended with %v", err)
+		}
 	})
 }
 

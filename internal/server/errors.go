@@ -85,6 +85,8 @@ func openAIError(e *apierr.Error) (status int, body []byte) {
 	switch {
 	case e.Code == "token_missing", e.Code == "token_invalid":
 		status, code = http.StatusUnauthorized, "invalid_api_key"
+	case e.Code == "budget_exhausted":
+		kind, code = "insufficient_quota", "insufficient_quota"
 	case e.Status == http.StatusTooManyRequests:
 		kind, code = "rate_limit_error", "rate_limit_exceeded"
 	case e.Status >= http.StatusInternalServerError:

@@ -20,6 +20,9 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
 	if err := s.verifier.Ready(); err != nil {
 		return unavailable().Because(err)
 	}
+	if err := s.ledger.Healthy(); err != nil {
+		return unavailable().Because(err)
+	}
 	return plain(w, "ready\n")
 }
 

@@ -51,7 +51,7 @@ func (l limits) take(w http.ResponseWriter, r *http.Request) error {
 
 // limitByUser counts what one signed-in user does, wherever from.
 func (s *Server) limitByUser(w http.ResponseWriter, r *http.Request) error {
-	d := s.users.Take(w, r, scopeOf(r).Caller.Pseudonym)
+	d := s.tierOf(r).users.Take(w, r, scopeOf(r).Caller.Pseudonym)
 	out := responseOf(w)
 	out.limit = tighter(out.limit, d)
 	if d.Allowed {
@@ -61,8 +61,8 @@ func (s *Server) limitByUser(w http.ResponseWriter, r *http.Request) error {
 }
 
 // takeStream occupies one of the user's stream slots.
-func (s *Server) takeStream(r *http.Request) (release func(), err error) {
-	release, ok := s.slots.Acquire(scopeOf(r).Caller.Pseudonym)
+func (t *tier) takeStream(r *http.Request) (release func(), err error) {
+	release, ok := t.slots.Acquire(scopeOf(r).Caller.Pseudonym)
 	if !ok {
 		return nil, apierr.New(http.StatusTooManyRequests, "too_many_streams", "Too many answers are being streamed to you at once. Please wait until one has ended.").After(2 * time.Second)
 	}

@@ -183,6 +183,13 @@ func (s *Server) writeLine(w *response, r *http.Request, scope *Scope) {
 	if scope.Usage.Total > 0 {
 		attrs = append(attrs, slog.Int64("tokens_in", scope.Usage.Prompt), slog.Int64("tokens_out", scope.Usage.Completion))
 	}
+	if scope.Ceiling > 0 {
+		charged := scope.Ceiling
+		if scope.Proven {
+			charged = scope.Cost
+		}
+		attrs = append(attrs, slog.String("charged", charged.String()), slog.Bool("proven", scope.Proven))
+	}
 	if cause := causeOf(scope.Err); cause != nil {
 		attrs = append(attrs, slog.String("error", cause.Error()))
 	}

@@ -77,6 +77,9 @@ func (s *Server) corsHeaders(next http.Handler) http.Handler {
 		},
 		MaxAge: 600,
 	}
+	if s.cfg.ExposeBudget {
+		options.ExposedHeaders = append(options.ExposedHeaders, "x-budget-remaining")
+	}
 	asked := cors.Handler(options)(next)
 	// A method that no path takes is not allowed beforehand, but its 405 is readable.
 	options.AllowedMethods = append(options.AllowedMethods, http.MethodPut, http.MethodPatch, http.MethodDelete)

@@ -43,6 +43,11 @@ func (s *Server) routes() http.Handler {
 		r.NotFound(s.handle(notFound))
 		r.MethodNotAllowed(s.handle(methodNotAllowed)) // preflights arrive here; corsHeaders answers them
 	})
+	r.Group(func(r chi.Router) { // says what is left
+		r.Use(guard...)
+		r.Use(s.gates(s.boundOpen, s.limitOthers, s.authenticate))
+		r.Get("/api/usage/me", s.handle(s.usageMe))
+	})
 	r.Group(func(r chi.Router) { // may spend
 		r.Use(guard...)
 		r.Use(s.gates(
@@ -59,21 +64,38 @@ func (s *Server) routes() http.Handler {
 
 // text is the story of a prompt. The two endpoints differ in two field names.
 func (s *Server) text(promptField, answerField string) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) (err error) {
 		body, err := s.readBody(w, r)
 		if err != nil {
 			return err
 		}
-		asked, err := s.cfg.Rules.Decode(body, promptField) // what was said?
+		t := s.tierOf(r)
+		if err := t.admitText(s.cfg.Text.Model); err != nil { // may they ask this?
+			return err
+		}
+		asked, err := t.rules.Decode(body, promptField) // what was said?
 		if err != nil {
 			return err
 		}
 		form := formOf(r.Header, asked.Stream)
-		request := s.cfg.Text.Append(nil, asked.Prompt, scopeOf(r).Caller.Pseudonym, form.streams())
 		if form.streams() {
-			return s.stream(w, r, request, form)
+			release, err := t.takeStream(r)
+			if err != nil {
+				return err
+			}
+			defer release()
 		}
-		return s.answer(w, r, request, answerField)
+		request := t.text.Append(nil, asked.Prompt, scopeOf(r).Caller.Pseudonym, form.streams())
+		bill, err := s.reserve(w, r, t, request) // can they afford it?
+		if err != nil {
+			return err
+		}
+		defer func() { bill.settle(scopeOf(r), err) }() // what was not proven stays charged
+
+		if form.streams() {
+			return s.stream(w, r, bill, request, form)
+		}
+		return s.answer(w, r, bill, request, answerField)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"keyshield/api"
 	"keyshield/internal/auth"
+	"keyshield/internal/ledger"
 	"keyshield/internal/secret"
 )
 
@@ -99,7 +100,12 @@ func TestRoutesAndDescriptionAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(verifier.Close)
-	s := New(Config{MaxBody: 1 << 10, MaxInFlight: 10, StreamsPerUser: 1}, verifier, nil, secret.NewDetector(key), slog.New(slog.DiscardHandler))
+	books, err := ledger.Open(t.Context(), ledger.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { books.Close() })
+	s := New(Config{MaxBody: 1 << 10, MaxInFlight: 10}, verifier, books, nil, secret.NewDetector(key), slog.New(slog.DiscardHandler))
 	ask := func(method, path string) int {
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, httptest.NewRequest(method, path, nil))

@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/sony/gobreaker/v2"
 
 	"keyshield/internal/auth"
+	"keyshield/internal/ledger"
 	"keyshield/internal/limit"
+	"keyshield/internal/money"
 	"keyshield/internal/policy"
-	"keyshield/internal/prompt"
 	"keyshield/internal/secret"
 	"keyshield/internal/upstream"
 	"keyshield/internal/wire"
@@ -23,15 +25,21 @@ import (
 
 // Config is what a Server needs besides the parts it talks to.
 type Config struct {
-	Origins        Origins
-	Trust          limit.Trust
-	RateIP         limit.Rate // POSTs that can spend; other requests have ten times it
-	RateUser       limit.Rate
-	StreamsPerUser int
-	MaxBody        int64
-	MaxInFlight    int
-	Rules          prompt.Rules
-	Text           *policy.Text
+	Origins     Origins
+	Trust       limit.Trust
+	RateIP      limit.Rate // POSTs that can spend; other requests have ten times it
+	MaxBody     int64
+	MaxInFlight int
+	Text        policy.TextSettings // its output limit is the plan's
+	StripHTML   bool
+
+	Plans        policy.Plans
+	Prices       *policy.Table
+	Multiplier   policy.Multiplier
+	Day, Month   money.USD // what everyone together may spend; policy.NoCap is no cap
+	ExposeBudget bool
+	Breaker      BreakerSettings
+	DrainTokens  int // what may still be generated for a client that left; 0 cancels
 }
 
 // Server answers front ends.
@@ -44,9 +52,11 @@ type Server struct {
 
 	spending limits // per address, for requests that can spend
 	others   limits // per address, for all others
-	users    *limit.Limiter
-	slots    *limit.Slots
 	refusals *refusedOrigins
+	tiers    tiers
+	ledger   *ledger.Ledger
+	breaker  *gobreaker.TwoStepCircuitBreaker[any]
+	draining atomic.Int64
 
 	inFlight atomic.Int64
 	stopping atomic.Bool
@@ -56,13 +66,12 @@ type Server struct {
 
 // New puts the parts together. Detector knows every secret that must not pass
 // in generated text.
-func New(cfg Config, verifier *auth.Verifier, client *upstream.Client, detector *secret.Detector, log *slog.Logger) *Server {
+func New(cfg Config, verifier *auth.Verifier, books *ledger.Ledger, client *upstream.Client, detector *secret.Detector, log *slog.Logger) *Server {
 	s := &Server{
-		cfg: cfg, verifier: verifier, upstream: client, detector: detector, log: log,
+		cfg: cfg, verifier: verifier, ledger: books, upstream: client, detector: detector, log: log,
+		tiers: tiers{byName: map[string]*tier{}}, breaker: newBreaker(cfg.Breaker),
 		spending: newLimits(cfg.RateIP),
 		others:   newLimits(cfg.RateIP.Times(10)),
-		users:    limit.New(cfg.RateUser, tableSize),
-		slots:    limit.NewSlots(cfg.StreamsPerUser, tableSize),
 		refusals: newRefusedOrigins(),
 		contexts: sync.Pool{New: func() any { return chi.NewRouteContext() }},
 	}
@@ -86,6 +95,9 @@ type Scope struct {
 	Upstream   string        // OpenAI's own request id
 	FirstToken time.Duration // since Began; 0 when none came
 	Usage      wire.Usage
+	Ceiling    money.USD // charged before the call left; 0 when none was reserved
+	Cost       money.USD // what it was proven to cost
+	Proven     bool      // else the ceiling stays charged
 
 	counted bool // among the requests in flight
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -25,22 +26,19 @@ type sink interface {
 }
 
 // stream asks for a streamed answer and relays its text.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, request []byte, form form) error {
-	release, err := s.takeStream(r)
-	if err != nil {
-		return err
-	}
-	defer release()
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, b *bill, request []byte, form form) (err error) {
+	ctx, done := s.outlive(r, b)
+	defer done()
 	out := s.sinkFor(form, responseOf(w), scopeOf(r).ID)
 	defer out.close()
 
 	var got *upstream.Answer
-	aside.Run(func() { got, err = s.begin(r, request, out) })
+	aside.Run(func() { got, err = s.begin(ctx, r, b, request, out) })
 	if got != nil {
 		defer got.Close()
 	}
 	if err == nil {
-		err = s.relay(r, got, out)
+		err = s.relay(r, b, got, out)
 	}
 	if err != nil {
 		return s.broken(r, out, err)
@@ -50,17 +48,32 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, request []byte, 
 
 // begin asks, and opens the stream to the client once OpenAI has taken the
 // question. An Answer is to be closed, with an error too.
-func (s *Server) begin(r *http.Request, request []byte, out sink) (*upstream.Answer, error) {
-	got, err := s.upstream.Chat(r.Context(), request, true)
+func (s *Server) begin(ctx context.Context, r *http.Request, b *bill, request []byte, out sink) (*upstream.Answer, error) {
+	got, err := s.ask(ctx, r, b, request, true)
+	if err != nil {
+		return nil, err
+	}
+	if !got.Streams() {
+		return got, brokenAnswer(errors.New("OpenAI's answer is no event stream"))
+	}
+	if err := out.open(); err != nil && !b.drains() {
+		return got, errors.Join(errClientLeft, err)
+	}
+	return got, nil
+}
+
+// ask sends the request that b has paid for.
+func (s *Server) ask(ctx context.Context, r *http.Request, b *bill, request []byte, stream bool) (*upstream.Answer, error) {
+	if err := b.hold.Use(); err != nil {
+		return nil, err
+	}
+	got, err := s.upstream.Chat(ctx, request, stream)
 	if err != nil {
 		return nil, err
 	}
 	scopeOf(r).Upstream = got.RequestID()
-	if !got.Streams() {
-		return got, brokenAnswer(errors.New("OpenAI's answer is no event stream"))
-	}
-	if err := out.open(); err != nil {
-		return got, errors.Join(errClientLeft, err)
+	if at := got.Date(); !at.IsZero() {
+		s.ledger.Observe(at)
 	}
 	return got, nil
 }
@@ -85,12 +98,12 @@ var readers = sync.Pool{New: func() any { return wire.NewEvents(nil) }}
 
 // relay passes text on as it comes. It returns nil when the answer is complete
 // and its end has been said.
-func (s *Server) relay(r *http.Request, got *upstream.Answer, out sink) error {
+func (s *Server) relay(r *http.Request, b *bill, got *upstream.Answer, out sink) error {
 	events := readers.Get().(*wire.Events)
 	events.Reset(got)
 	defer func() { events.Reset(nil); readers.Put(events) }()
 
-	t := telling{scope: scopeOf(r), scan: s.detector.NewScan(), out: out}
+	t := telling{scope: scopeOf(r), bill: b, scan: s.detector.NewScan(), out: out}
 	for {
 		event, err := events.Next()
 		if (err == io.EOF || err == io.ErrUnexpectedEOF) && t.finish != "" {
@@ -111,8 +124,8 @@ func (s *Server) relay(r *http.Request, got *upstream.Answer, out sink) error {
 		}
 		if t.pending && !events.Buffered() {
 			t.pending = false
-			if err := out.flush(); err != nil {
-				return errors.Join(errClientLeft, err)
+			if err := t.left(t.out.flush()); err != nil {
+				return err
 			}
 		}
 	}
@@ -121,6 +134,7 @@ func (s *Server) relay(r *http.Request, got *upstream.Answer, out sink) error {
 // telling is the state of one relayed answer.
 type telling struct {
 	scope   *Scope
+	bill    *bill
 	scan    secret.Scan
 	out     sink
 	scratch []byte
@@ -139,13 +153,19 @@ func (t *telling) tell(data []byte) error {
 	case chunk.Error:
 		return interruptedBy(errors.New("OpenAI reported an error in the stream"))
 	}
-	if chunk.HasUsage {
-		t.scope.Usage = chunk.Usage
-	}
 	if chunk.Finish != "" {
 		t.finish = chunk.Finish
 	}
-	t.refused = t.refused || chunk.Refusal != nil
+	if chunk.HasUsage {
+		t.scope.Usage = chunk.Usage
+		if chunk.Choices == 0 && t.finish != "" { // the terminal chunk: no other counts all
+			t.bill.prove(chunk.Answer)
+		}
+	}
+	if chunk.Refusal != nil {
+		t.refused = true
+		t.bill.heard()
+	}
 
 	text, plain := chunk.Content.Plain()
 	literal := chunk.Content
@@ -156,6 +176,7 @@ func (t *telling) tell(data []byte) error {
 	if len(text) == 0 {
 		return nil
 	}
+	t.bill.heard()
 	if !t.said {
 		t.said = true
 		t.scope.FirstToken = time.Since(t.scope.Began)
@@ -180,10 +201,16 @@ func (t *telling) say(text []byte, literal wire.Literal) error {
 		return nil
 	}
 	t.pending = true
-	if err := t.out.say(text, literal); err != nil {
-		return errors.Join(errClientLeft, err)
+	return t.left(t.out.say(text, literal))
+}
+
+// left is the end of a client that err says has left; or nil, if the rest is read
+// for its usage.
+func (t *telling) left(err error) error {
+	if err == nil || t.bill.drains() {
+		return nil
 	}
-	return nil
+	return errors.Join(errClientLeft, err)
 }
 
 // end says how a complete answer ended.
