@@ -89,3 +89,17 @@ func TestAStreamThatHasBegunClosesTheBreaker(t *testing.T) {
 		t.Errorf("beside a stream that has begun: %d %s, want 200", got.status, got.body)
 	}
 }
+
+// TestSlowFailuresOpenTheBreakerToo: the calls of an outage last longer than the time
+// in which failures are counted.
+func TestSlowFailuresOpenTheBreakerToo(t *testing.T) {
+	t.Parallel()
+	r := start(t, "BREAKER=3/1s")
+	ask := func() { r.ask("[[sim status=500 bill latency=1500ms]] hello") }
+	atOnce(ask, ask, ask)
+	before := r.asked()
+	r.ask("hello").wants(t, 503, "unavailable")
+	if n := r.asked() - before; n != 0 {
+		t.Errorf("%d calls to an OpenAI that only fails, want none", n)
+	}
+}

@@ -131,7 +131,7 @@ type Money struct {
 	DrainTokens     int               `env:"DRAIN_TOKENS" envDefault:"1024" min:"1" max:"128000" desc:"the longest rest of an answer that is drained, in tokens"`
 	DataDir         string            `env:"DATA_DIR" envDefault:"./data" desc:"the folder that keeps what was spent, on a disk that outlives the program; in dev a temporary one, if this is unset"`
 	LedgerEphemeral string            `env:"LEDGER_EPHEMERAL" oneof:"accept" desc:"accept says in full that DATA_DIR may be gone with the next start, so that budgets hold from start to start only"`
-	ExposeBudget    bool              `env:"EXPOSE_BUDGET" envDefault:"false" oneof:"true false" desc:"tell clients what is left of their budget, in X-Budget-Remaining"`
+	ExposeBudget    bool              `env:"EXPOSE_BUDGET" envDefault:"false" oneof:"true false" desc:"tell clients how many dollars are left under the tightest budget, theirs or everyone's, in X-Budget-Remaining"`
 }
 
 // Mode is the command the configuration is for.

@@ -29,6 +29,7 @@ type bill struct {
 	at       time.Time // of the reservation: its prices count
 	report   func(error)
 	judged   bool
+	trial    bool           // the one call that finds out whether OpenAI is back
 	answer   *policy.Answer // what a complete answer said
 	received bool           // generated text has come
 	limit    int64          // of the output
@@ -41,13 +42,18 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request, t *tier, reques
 	if err != nil {
 		return nil, unavailable().Because(errBreaker)
 	}
-	b := &bill{s: s, model: s.cfg.Text.Model, at: time.Now(), report: report, limit: int64(t.plan.OutputTokens)}
+	asked := false
+	defer func() {
+		if !asked { // else a breaker that tries would wait for this call for ever
+			report(errNotJudged)
+		}
+	}()
+	b := &bill{s: s, trial: s.breaker.State() == gobreaker.StateHalfOpen, model: s.cfg.Text.Model, at: time.Now(), report: report, limit: int64(t.plan.OutputTokens)}
 	ceiling, err := s.cfg.Prices.Ceiling(b.model, policy.Chat, policy.Bounds{
 		BodyBytes:   len(request),
 		OutputLimit: int64(t.plan.OutputTokens),
 	}, s.cfg.Multiplier, b.at)
 	if err != nil {
-		report(errNotJudged)
 		return nil, err
 	}
 	scope := scopeOf(r)
@@ -60,9 +66,9 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request, t *tier, reques
 		Caps:    s.capsOf(t),
 	})
 	if err != nil {
-		report(errNotJudged)
 		return nil, err
 	}
+	asked = true
 	scope.Ceiling = ceiling
 	if left, capped := b.hold.Left(); capped && s.cfg.ExposeBudget {
 		w.Header()["X-Budget-Remaining"] = []string{decimal(left)}
@@ -102,11 +108,21 @@ func (b *bill) heard() {
 	b.pieces.Add(1)
 }
 
-// judge tells the breaker once what the call says about OpenAI.
+// judge tells the breaker once what the call says about OpenAI. A failure counts
+// from when it is known: gobreaker forgets a call that began an interval ago, and
+// the calls of an outage are long.
 func (b *bill) judge(err error) {
-	if !b.judged {
-		b.judged = true
+	if b.judged {
+		return
+	}
+	b.judged = true
+	if err == nil || err == errNotJudged || b.trial {
 		b.report(err)
+		return
+	}
+	b.report(errNotJudged)
+	if again, open := b.s.breaker.Allow(); open == nil {
+		again(err)
 	}
 }
 
@@ -120,7 +136,12 @@ func text(l wire.Literal) string { return string(l.AppendText(nil)) }
 // settle ends the bill. err is how the call ended. It waits for nothing and needs
 // no context: the ledger goes on without the client.
 func (b *bill) settle(scope *Scope, err error) {
-	defer b.hold.Close() // keeps the charge, unless one of the others was first
+	defer b.hold.Close()        // keeps the charge, unless one of the others was first
+	defer b.judge(errNotJudged) // nothing, unless something below panicked
+	if errors.Is(err, errUnused) {
+		scope.Proven = true
+		return
+	}
 	if upstream.Unbilled(err) {
 		b.hold.Free()
 		scope.Proven = true
@@ -164,6 +185,7 @@ func (b *bill) proven() (money.USD, error) {
 
 var (
 	errNoUsage   = errors.New("the answer came without usage")
+	errUnused    = errors.New("the call did not leave")
 	errNotJudged = errors.New("the call says nothing about OpenAI")
 
 	errBreaker = errors.New("OpenAI only fails, and leaves charges behind: the breaker is open")

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
@@ -65,7 +66,7 @@ func (s *Server) begin(ctx context.Context, r *http.Request, b *bill, request []
 // ask sends the request that b has paid for.
 func (s *Server) ask(ctx context.Context, r *http.Request, b *bill, request []byte, stream bool) (*upstream.Answer, error) {
 	if err := b.hold.Use(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errUnused, err)
 	}
 	got, err := s.upstream.Chat(ctx, request, stream)
 	if err != nil {
