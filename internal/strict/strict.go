@@ -1,0 +1,455 @@
+// Package strict reads the JSON bodies of clients by allow-lists.
+//
+// Whatever it accepts, any JSON parser reads the same way: members are unique,
+// none differs from a known one by case alone, every string is valid Unicode,
+// nothing follows the document. A member that nobody asked for is refused by its
+// name, so what is judged is all there is.
+//
+// A body with several faults is refused for the text as a whole first (it is no
+// JSON, no UTF-8, or repeats a member), and then for the first member that cannot
+// be accepted. A Reader goes on after a refusal, since what comes later may be no
+// JSON; its methods return zero values from then on, and whoever calls them need
+// not look.
+package strict
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"keyshield/internal/apierr"
+)
+
+var (
+	errNotObject = errors.New("not an object")
+	errTrailing  = errors.New("something follows the object")
+)
+
+// readers are used again: a new decoder costs more than most bodies. None of them
+// holds on to a body.
+var readers = sync.Pool{New: func() any { return new(Reader) }}
+
+// Reader walks one document. Every method that reads consumes exactly one value,
+// whatever it is.
+type Reader struct {
+	in      bytes.Buffer // the decoder reads in it, without a copy
+	dec     jsontext.Decoder
+	refusal *apierr.Error
+	err     error // the text as a whole is at fault: nothing more is read
+}
+
+// Read reads a body, which must be one object of these members. Every error is an
+// *apierr.Error with status 400. Nothing of body is kept.
+func Read(body []byte, names []string, member func(r *Reader, name string)) error {
+	r := readers.Get().(*Reader)
+	defer func() {
+		r.reset(nil)
+		readers.Put(r)
+	}()
+	r.reset(body)
+	if r.dec.PeekKind() != '{' {
+		// What is no object may still be no JSON, or no UTF-8.
+		if _, err := r.dec.ReadValue(); err != nil && err != io.EOF {
+			return Malformed(err, body)
+		}
+		return Malformed(errNotObject, body)
+	}
+	r.Object(names, func(name string) { member(r, name) })
+	if r.err == nil {
+		if _, err := r.dec.ReadToken(); err != io.EOF {
+			r.err = errTrailing
+		}
+	}
+	switch {
+	case r.err != nil:
+		return Malformed(r.err, body)
+	case r.refusal != nil:
+		return r.refusal
+	}
+	return nil
+}
+
+func (r *Reader) reset(body []byte) {
+	r.in = *bytes.NewBuffer(body)
+	r.dec.Reset(&r.in) // strict by default: unique names, valid UTF-8, depth ≤ 10,000
+	r.refusal, r.err = nil, nil
+}
+
+// Refused says whether something has been refused already, so that what is known
+// so far is not all.
+func (r *Reader) Refused() bool { return r.refusal != nil || r.err != nil }
+
+// Refuse refuses the value read last, or the member whose value comes next. Only
+// the first refusal counts.
+func (r *Reader) Refuse(code, format string, args ...any) {
+	if !r.Refused() {
+		r.refusal = Refuse(code, format, args...).About(r.Path())
+	}
+}
+
+// Invalid refuses as Refuse does, naming the field first: "Field "n" must be 1."
+func (r *Reader) Invalid(format string, args ...any) {
+	if !r.Refused() {
+		r.Refuse("invalid_field", "Field %q %s.", r.Path(), fmt.Sprintf(format, args...))
+	}
+}
+
+// Missing refuses the object read last, or the document, for what it lacks.
+func (r *Reader) Missing(name string) {
+	if r.Refused() {
+		return
+	}
+	if path := r.Path(); path != "" {
+		name = path + "." + name
+	}
+	r.refusal = Refuse("invalid_field", "Field %q is missing.", name).About(name)
+}
+
+// Refuse is a refusal of the request.
+func Refuse(code, format string, args ...any) *apierr.Error {
+	return apierr.New(http.StatusBadRequest, code, format, args...)
+}
+
+// Path is where the reader stands, as the SDKs write it: messages[0].content.
+func (r *Reader) Path() string {
+	var b strings.Builder
+	depth := r.dec.StackDepth()
+	for i, token := range slices.Collect(r.dec.StackPointer().Tokens()) {
+		kind, _ := r.dec.StackIndex(min(i+1, depth))
+		switch _, err := strconv.ParseUint(token, 10, 32); {
+		case kind == '[' && err == nil:
+			b.WriteString("[" + token + "]")
+		case i > 0:
+			b.WriteString("." + Shown(token))
+		default:
+			b.WriteString(Shown(token))
+		}
+	}
+	return b.String()
+}
+
+// Kind is the kind of the next value: one of n f t " 0 { [, or 0 where there is none.
+func (r *Reader) Kind() byte {
+	if r.err != nil {
+		return 0
+	}
+	return byte(r.dec.PeekKind())
+}
+
+// Null consumes a null, if that is what comes next.
+func (r *Reader) Null() bool {
+	if r.Kind() != 'n' {
+		return false
+	}
+	r.Skip()
+	return true
+}
+
+// Skip consumes a value unread. It is as strictly JSON as all others.
+func (r *Reader) Skip() { r.value() }
+
+// value consumes the next value; nil where there is none. It is good until the
+// next call.
+func (r *Reader) value() jsontext.Value {
+	if r.err != nil {
+		return nil
+	}
+	v, err := r.dec.ReadValue()
+	if err != nil {
+		r.err = err
+		return nil
+	}
+	return v
+}
+
+// String reads a string.
+func (r *Reader) String() string {
+	v := r.value()
+	if v.Kind() != '"' {
+		r.Invalid("must be a string")
+		return ""
+	}
+	return text(v)
+}
+
+// Text reads a string of at most so many bytes, which must not be empty.
+func (r *Reader) Text(most int) string {
+	s := r.String()
+	switch {
+	case r.Refused():
+	case s == "":
+		r.Invalid("must not be empty")
+	case len(s) > most:
+		r.Invalid("must not be longer than %d bytes", most)
+	}
+	return s
+}
+
+// Enum reads a string that must be one of these.
+func (r *Reader) Enum(of ...string) string {
+	v := r.value()
+	if v.Kind() == '"' {
+		if s := text(v); slices.Contains(of, s) {
+			return s
+		}
+	}
+	r.Invalid("must be %s", listed(of, "or"))
+	return ""
+}
+
+// listed is the words as a sentence has them: "a", "b" or "c".
+func listed(words []string, last string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = strconv.Quote(w)
+	}
+	if n := len(quoted) - 1; n > 0 {
+		return strings.Join(quoted[:n], ", ") + " " + last + " " + quoted[n]
+	}
+	return quoted[0]
+}
+
+// Bool reads true or false.
+func (r *Reader) Bool() bool {
+	v := r.value()
+	if k := v.Kind(); k != 't' && k != 'f' {
+		r.Invalid("must be true or false")
+	}
+	return v.Kind() == 't'
+}
+
+// Int reads a whole number from least to most, written without fraction or exponent.
+func (r *Reader) Int(least, most int64) int64 {
+	v := r.value()
+	if v.Kind() == '0' {
+		if n, err := strconv.ParseInt(string(v), 10, 64); err == nil && n >= least && n <= most {
+			return n
+		}
+	}
+	r.Invalid("must be a whole number from %d to %d", least, most)
+	return 0
+}
+
+// Number reads a number from least to most.
+func (r *Reader) Number(least, most float64) float64 {
+	v := r.value()
+	if v.Kind() == '0' {
+		if x, err := strconv.ParseFloat(string(v), 64); err == nil && x >= least && x <= most {
+			return x
+		}
+	}
+	r.Invalid("must be a number from %v to %v", least, most)
+	return 0
+}
+
+// Array reads an array of at most so many elements; each must consume one.
+func (r *Reader) Array(most int, each func(i int)) {
+	if r.Kind() != '[' {
+		r.Skip()
+		r.Invalid("must be an array")
+		return
+	}
+	r.token()
+	for i := 0; r.err == nil && r.dec.PeekKind() != ']'; i++ {
+		if i >= most || r.Refused() {
+			r.Skip()
+			if i == most {
+				r.tooMany(most)
+			}
+			continue
+		}
+		each(i)
+	}
+	r.token()
+}
+
+func (r *Reader) tooMany(most int) {
+	if !r.Refused() {
+		path := r.Path()
+		path = path[:strings.LastIndexByte(path, '[')]
+		r.refusal = Refuse("invalid_field", "Field %q has too many elements: at most %d are accepted.", path, most).About(path)
+	}
+}
+
+// Object reads an object of these members; member must consume the value. A
+// member not among names is refused.
+func (r *Reader) Object(names []string, member func(name string)) {
+	if r.Kind() != '{' {
+		r.Skip()
+		r.Invalid("must be an object")
+		return
+	}
+	r.token()
+	for r.err == nil && r.dec.PeekKind() == '"' {
+		v := r.value()
+		if r.err != nil {
+			return
+		}
+		name := text(v)
+		switch {
+		case r.Refused():
+			r.Skip()
+		case slices.Contains(names, name):
+			member(name)
+		default:
+			r.unknown(name, names)
+			r.Skip()
+		}
+	}
+	r.token() // the brace, or what should not stand there
+}
+
+// unknown refuses a member by its name.
+func (r *Reader) unknown(name string, names []string) {
+	for _, known := range names {
+		if strings.EqualFold(name, known) {
+			r.Refuse("duplicate_field", "Field %q must be written %q.", r.Path(), known)
+			return
+		}
+	}
+	only := ""
+	if len(names) <= 4 {
+		only = " Only " + listed(names, "and") + " are accepted."
+	}
+	r.Refuse("unknown_field", "Unknown field %q.%s", r.Path(), only)
+}
+
+// token consumes a bracket.
+func (r *Reader) token() {
+	if r.err != nil {
+		return
+	}
+	if _, err := r.dec.ReadToken(); err != nil {
+		r.err = err
+	}
+}
+
+// Document reads any value, no deeper and no longer than said, and returns it
+// compact and in ASCII, everything else escaped: the form in which a schema's
+// bytes bound its tokens.
+func (r *Reader) Document(depth, most int) []byte {
+	v := r.value()
+	if v == nil || r.Refused() {
+		return nil
+	}
+	if nesting(v) > depth {
+		r.Invalid("is nested too deeply: at most %d levels are accepted", depth)
+		return nil
+	}
+	v = slices.Clone(v)
+	if err := v.Compact(); err != nil {
+		r.err = err
+		return nil
+	}
+	doc := appendASCII(make([]byte, 0, len(v)), v)
+	if len(doc) > most {
+		r.Invalid("must not be longer than %d bytes", most)
+		return nil
+	}
+	return doc
+}
+
+// nesting is how deep a valid value is; 0 for what is no object and no array.
+func nesting(v []byte) int {
+	deepest, depth, inString := 0, 0, false
+	for i := 0; i < len(v); i++ {
+		switch c := v[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			depth++
+			deepest = max(deepest, depth)
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return deepest
+}
+
+// appendASCII appends valid JSON with all that is not ASCII escaped: outside of
+// strings there is none.
+func appendASCII(dst, v []byte) []byte {
+	for len(v) > 0 {
+		if v[0] < utf8.RuneSelf {
+			dst = append(dst, v[0])
+			v = v[1:]
+			continue
+		}
+		c, n := utf8.DecodeRune(v)
+		dst = AppendEscaped(dst, c)
+		v = v[n:]
+	}
+	return dst
+}
+
+// AppendEscaped appends \uXXXX, or two of them for what lies beyond.
+func AppendEscaped(dst []byte, c rune) []byte {
+	if c > 0xFFFF {
+		c -= 0x10000
+		return fmt.Appendf(dst, `\u%04x\u%04x`, 0xD800+c>>10, 0xDC00+c&0x3FF)
+	}
+	return fmt.Appendf(dst, `\u%04x`, c)
+}
+
+// Malformed says what is wrong with a text as a whole. A lone surrogate, "\ud800",
+// counts as invalid UTF-8: it spells a text that has no such form.
+func Malformed(err error, body []byte) *apierr.Error {
+	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok && e.Err == jsontext.ErrDuplicateName {
+		name := Shown(e.JSONPointer.LastToken())
+		return Refuse("duplicate_field", "Field %q appears more than once.", name).About(name)
+	}
+	lenient := []jsontext.Options{jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)}
+	if !utf8.Valid(body) || err != errNotObject && err != errTrailing && jsontext.Value(body).IsValid(lenient...) {
+		return Refuse("invalid_utf8", "The request body is not valid UTF-8.").Because(where(err))
+	}
+	return Refuse("invalid_json", "The request body is not valid JSON.").Because(where(err))
+}
+
+// where is err for the log. jsontext's own text holds names from the body, and a
+// name can be anything that a client has typed.
+func where(err error) error {
+	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return fmt.Errorf("not JSON at byte %d", e.ByteOffset)
+	}
+	return err
+}
+
+// text returns what a valid JSON string spells.
+func text(quoted jsontext.Value) string {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return string(quoted[1 : len(quoted)-1])
+	}
+	plain, _ := jsontext.AppendUnquote(nil, quoted) // fails only on what the decoder refused
+	return string(plain)
+}
+
+// Shown makes a member's name fit to be repeated: it is the client's, and may hold
+// anything.
+func Shown(name string) string {
+	const most = 64
+	var b strings.Builder
+	for i, c := range []rune(name) {
+		if i == most {
+			b.WriteRune('…')
+			break
+		}
+		if !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune("_-.$[]", c) {
+			c = '?'
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
