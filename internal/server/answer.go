@@ -28,10 +28,10 @@ func giveBack(b *[]byte) {
 
 // answer asks for a whole answer and gives its text, and nothing else of it:
 // {"<field>": "…"}.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, b *bill, request []byte, field string) error {
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, b *bill, field string) error {
 	ctx, done := s.outlive(r, b)
 	defer done()
-	got, err := s.ask(ctx, r, b, request, false)
+	got, err := s.ask(ctx, r, b)
 	if err != nil {
 		return err
 	}

@@ -15,18 +15,18 @@ import (
 // readBody reads a JSON body whole, before anything is asked upstream: net/http
 // notices a client's departure only after that. Its size is capped and its time
 // is bounded (see bodyTimeout).
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
 	if err := wantJSON(r.Header); err != nil {
 		return nil, err
 	}
-	if r.ContentLength > s.cfg.MaxBody {
+	if r.ContentLength > most {
 		w.Header().Set("Connection", "close") // rather than swallow the rest of it
-		return nil, s.tooLarge()
+		return nil, tooLarge(most)
 	}
 	// One more than announced: EOF is seen without growing. Not more than is soon
 	// there: else an announcement alone would take MAX_BODY of memory.
 	body := make([]byte, 0, min(max(r.ContentLength+1, 512), 4<<10))
-	limited := http.MaxBytesReader(responseOf(w).ResponseWriter, r.Body, s.cfg.MaxBody)
+	limited := http.MaxBytesReader(responseOf(w).ResponseWriter, r.Body, most)
 	for {
 		if len(body) == cap(body) {
 			body = append(body, 0)[:len(body)]
@@ -39,7 +39,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 		}
 		if err != nil {
 			w.Header().Set("Connection", "close")
-			return nil, s.bodyError(r, err)
+			return nil, bodyError(err, most)
 		}
 	}
 }
@@ -63,13 +63,13 @@ func wantJSON(h http.Header) error {
 
 var errBody = errors.New("the body broke off, or its chunks are malformed")
 
-func (s *Server) tooLarge() *apierr.Error {
-	return apierr.New(http.StatusRequestEntityTooLarge, "body_too_large", "The request body is too large. Please keep it under %d bytes.", s.cfg.MaxBody)
+func tooLarge(most int64) *apierr.Error {
+	return apierr.New(http.StatusRequestEntityTooLarge, "body_too_large", "The request body is too large. Please keep it under %d bytes.", most)
 }
 
-func (s *Server) bodyError(r *http.Request, err error) error {
+func bodyError(err error, most int64) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return s.tooLarge()
+		return tooLarge(most)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return apierr.New(http.StatusRequestTimeout, "request_timeout", "The request body took too long. Please send it within %d seconds.", int(bodyTimeout.Seconds())).Because(err)

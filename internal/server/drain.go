@@ -50,5 +50,5 @@ func (s *Server) takeDrain() bool {
 
 // drains reports whether the call is read to its end although the client left.
 func (b *bill) drains() bool {
-	return b.s.cfg.DrainTokens > 0 && b.limit-b.pieces.Load() <= int64(b.s.cfg.DrainTokens)
+	return b.s.cfg.DrainTokens > 0 && b.q.limit-b.pieces.Load() <= int64(b.s.cfg.DrainTokens)
 }

@@ -8,6 +8,7 @@ import (
 	"keyshield/internal/limit"
 	"keyshield/internal/policy"
 	"keyshield/internal/prompt"
+	"keyshield/internal/upstream"
 )
 
 // textEndpoint is the text API's name in a plan.
@@ -72,4 +73,18 @@ func (t *tier) admitText(model string) error {
 		return apierr.New(http.StatusForbidden, "model_not_allowed", "Your plan does not include this model.")
 	}
 	return nil
+}
+
+// textQuestion is the text API's question.
+func (s *Server) textQuestion(r *http.Request, t *tier, prompt string, form form) *question {
+	return &question{
+		Question: upstream.Question{
+			To:     upstream.Chat,
+			Body:   t.text.Append(nil, prompt, scopeOf(r).Caller.Pseudonym, form.streams()),
+			Stream: form.streams(),
+		},
+		kind:  policy.Chat,
+		model: s.cfg.Text.Model,
+		limit: int64(t.plan.OutputTokens),
+	}
 }

@@ -65,7 +65,7 @@ func (s *Server) routes() http.Handler {
 // text is the story of a prompt. The two endpoints differ in two field names.
 func (s *Server) text(promptField, answerField string) handler {
 	return func(w http.ResponseWriter, r *http.Request) (err error) {
-		body, err := s.readBody(w, r)
+		body, err := readBody(w, r, s.cfg.MaxBody)
 		if err != nil {
 			return err
 		}
@@ -85,17 +85,16 @@ func (s *Server) text(promptField, answerField string) handler {
 			}
 			defer release()
 		}
-		request := t.text.Append(nil, asked.Prompt, scopeOf(r).Caller.Pseudonym, form.streams())
-		bill, err := s.reserve(w, r, t, request) // can they afford it?
+		bill, err := s.reserve(w, r, t, s.textQuestion(r, t, asked.Prompt, form)) // can they afford it?
 		if err != nil {
 			return err
 		}
 		defer func() { bill.settle(scopeOf(r), err) }() // what was not proven stays charged
 
 		if form.streams() {
-			return s.stream(w, r, bill, request, form)
+			return s.stream(w, r, bill, form)
 		}
-		return s.answer(w, r, bill, request, answerField)
+		return s.answer(w, r, bill, answerField)
 	}
 }
 

@@ -25,19 +25,28 @@ import (
 type bill struct {
 	s        *Server
 	hold     *ledger.Hold
-	model    string
+	q        *question
 	at       time.Time // of the reservation: its prices count
 	report   func(error)
 	judged   bool
 	trial    bool           // the one call that finds out whether OpenAI is back
 	answer   *policy.Answer // what a complete answer said
 	received bool           // generated text has come
-	limit    int64          // of the output
 	pieces   atomic.Int64   // of text, each at least a token
 }
 
-// reserve charges what request can cost at most, to the caller and to everything.
-func (s *Server) reserve(w http.ResponseWriter, r *http.Request, t *tier, request []byte) (*bill, error) {
+// question is what goes to OpenAI, with all that its price depends on.
+type question struct {
+	upstream.Question
+	kind   policy.Kind
+	model  string
+	limit  int64  // of the output, as it is set in the body; 0 for kinds without output
+	schema int    // bytes of the body that are tools and schemas
+	tier   string // of service; "" is default
+}
+
+// reserve charges what q can cost at most, to the caller and to everything.
+func (s *Server) reserve(w http.ResponseWriter, r *http.Request, t *tier, q *question) (*bill, error) {
 	report, err := s.breaker.Allow()
 	if err != nil {
 		return nil, unavailable().Because(errBreaker)
@@ -48,10 +57,12 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request, t *tier, reques
 			report(errNotJudged)
 		}
 	}()
-	b := &bill{s: s, trial: s.breaker.State() == gobreaker.StateHalfOpen, model: s.cfg.Text.Model, at: time.Now(), report: report, limit: int64(t.plan.OutputTokens)}
-	ceiling, err := s.cfg.Prices.Ceiling(b.model, policy.Chat, policy.Bounds{
-		BodyBytes:   len(request),
-		OutputLimit: int64(t.plan.OutputTokens),
+	b := &bill{s: s, trial: s.breaker.State() == gobreaker.StateHalfOpen, q: q, at: time.Now(), report: report}
+	ceiling, err := s.cfg.Prices.Ceiling(q.model, q.kind, policy.Bounds{
+		BodyBytes:   len(q.Body),
+		SchemaBytes: q.schema,
+		OutputLimit: q.limit,
+		Tier:        q.tier,
 	}, s.cfg.Multiplier, b.at)
 	if err != nil {
 		return nil, err
@@ -60,7 +71,7 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request, t *tier, reques
 	b.hold, err = s.ledger.Reserve(r.Context(), ledger.Request{
 		ID:      scope.ID,
 		User:    userOf(scope),
-		Model:   b.model,
+		Model:   q.model,
 		Ceiling: ceiling,
 		Prices:  s.cfg.Prices.Version(),
 		Caps:    s.capsOf(t),
@@ -180,7 +191,7 @@ func (b *bill) proven() (money.USD, error) {
 		return 0, errNoUsage
 	}
 	b.answer.Received = b.received
-	return b.s.cfg.Prices.Cost(b.model, policy.Chat, *b.answer, b.s.cfg.Multiplier, b.at)
+	return b.s.cfg.Prices.Cost(b.q.model, b.q.kind, *b.answer, b.s.cfg.Multiplier, b.at)
 }
 
 var (

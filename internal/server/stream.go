@@ -27,14 +27,14 @@ type sink interface {
 }
 
 // stream asks for a streamed answer and relays its text.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, b *bill, request []byte, form form) (err error) {
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, b *bill, form form) (err error) {
 	ctx, done := s.outlive(r, b)
 	defer done()
 	out := s.sinkFor(form, responseOf(w), scopeOf(r).ID)
 	defer out.close()
 
 	var got *upstream.Answer
-	aside.Run(func() { got, err = s.begin(ctx, r, b, request, out) })
+	aside.Run(func() { got, err = s.begin(ctx, r, b, out) })
 	if got != nil {
 		defer got.Close()
 	}
@@ -49,8 +49,8 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, b *bill, request
 
 // begin asks, and opens the stream to the client once OpenAI has taken the
 // question. An Answer is to be closed, with an error too.
-func (s *Server) begin(ctx context.Context, r *http.Request, b *bill, request []byte, out sink) (*upstream.Answer, error) {
-	got, err := s.ask(ctx, r, b, request, true)
+func (s *Server) begin(ctx context.Context, r *http.Request, b *bill, out sink) (*upstream.Answer, error) {
+	got, err := s.ask(ctx, r, b)
 	if err != nil {
 		return nil, err
 	}
@@ -63,12 +63,12 @@ func (s *Server) begin(ctx context.Context, r *http.Request, b *bill, request []
 	return got, nil
 }
 
-// ask sends the request that b has paid for.
-func (s *Server) ask(ctx context.Context, r *http.Request, b *bill, request []byte, stream bool) (*upstream.Answer, error) {
+// ask sends the question that b has paid for.
+func (s *Server) ask(ctx context.Context, r *http.Request, b *bill) (*upstream.Answer, error) {
 	if err := b.hold.Use(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnused, err)
 	}
-	got, err := s.upstream.Chat(ctx, request, stream)
+	got, err := s.upstream.Ask(ctx, b.q.Question)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,9 @@ const (
 	// largest output limit there is comes to less.
 	maxAnswer = 4 << 20
 
+	// MaxVectors bounds an answer of embeddings.
+	MaxVectors = 48 << 20
+
 	// lingerTime bounds how long the end of a body is waited for once its
 	// content is complete, so that the connection can be used again.
 	lingerTime = 100 * time.Millisecond
@@ -37,6 +40,14 @@ func (a *Answer) Close() {
 func (a *Answer) Streams() bool {
 	kind, _, err := mime.ParseMediaType(a.resp.Header.Get("Content-Type"))
 	return err == nil && kind == "text/event-stream"
+}
+
+// Header is a header of the answer; "" if it is not there, or more than once.
+func (a *Answer) Header(name string) string {
+	if v := a.resp.Header[name]; len(v) == 1 {
+		return v[0]
+	}
+	return ""
 }
 
 // RequestID is OpenAI's name for the call, for its support; "" if it sent none
@@ -64,6 +75,10 @@ func (a *Answer) Read(p []byte) (int, error) {
 
 // ReadAll appends the whole body to dst.
 func (a *Answer) ReadAll(dst []byte) ([]byte, error) {
+	most := maxAnswer
+	if a.call.To == Embeddings {
+		most = MaxVectors
+	}
 	for {
 		if len(dst) == cap(dst) {
 			dst = append(dst, 0)[:len(dst)]
@@ -75,8 +90,8 @@ func (a *Answer) ReadAll(dst []byte) ([]byte, error) {
 			return dst, nil
 		case err != nil:
 			return dst, err
-		case len(dst) > maxAnswer:
-			return dst, broke(fmt.Errorf("read the answer: more than %d bytes", maxAnswer))
+		case len(dst) > most:
+			return dst, broke(fmt.Errorf("read the answer: more than %d bytes", most))
 		}
 	}
 }

@@ -25,10 +25,10 @@ var (
 // all of them: it wakes up when the next one could be due, looks, and sleeps
 // again, so that a chunk costs one atomic store and no timer.
 type call struct {
+	Question
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	watch  *time.Timer
-	stream bool
 	cfg    *Config
 	began  time.Time
 
@@ -38,11 +38,21 @@ type call struct {
 	reading atomic.Bool  // we wait for OpenAI, and not for a client who reads slowly
 }
 
-func (c *Client) begin(ctx context.Context, stream bool) *call {
-	k := &call{stream: stream, cfg: &c.cfg, began: time.Now()}
+func (c *Client) begin(ctx context.Context, q Question) *call {
+	k := &call{Question: q, cfg: &c.cfg, began: time.Now()}
 	k.ctx, k.cancel = context.WithCancelCause(ctx)
-	k.watch = time.AfterFunc(c.cfg.Timeout/2, k.look)
+	k.watch = time.AfterFunc(k.firstByte(), k.look)
 	return k
+}
+
+// firstByte is the time for an answer to begin. One that is not streamed begins
+// when all of it has been generated, and of a client's own request that may be
+// much.
+func (k *call) firstByte() time.Duration {
+	if k.Theirs && !k.Stream {
+		return k.cfg.Timeout
+	}
+	return k.cfg.Timeout / 2
 }
 
 // look is the watch's round.
@@ -61,9 +71,9 @@ func (k *call) look() {
 // due returns how long nothing can be due, or what is.
 func (k *call) due(now time.Duration) (time.Duration, error) {
 	if k.phase.Load() == 0 {
-		return within(k.cfg.Timeout/2-now, errFirstByte)
+		return within(k.firstByte()-now, errFirstByte)
 	}
-	if !k.stream {
+	if !k.Stream {
 		return within(k.cfg.Timeout-now, errTotal)
 	}
 	idle := k.cfg.StreamIdle
@@ -103,18 +113,18 @@ func (k *call) end() {
 }
 
 // send makes one attempt.
-func (c *Client) send(k *call, body []byte) (*Answer, error) {
+func (c *Client) send(k *call) (*Answer, error) {
 	k.reached.Store(false)
 	ctx := httptrace.WithClientTrace(k.ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { k.reached.Store(true) },
 	})
 	req := (&http.Request{
 		Method:        http.MethodPost,
-		URL:           c.chat,
-		Host:          c.chat.Host,
+		URL:           c.endpoints[k.To],
+		Host:          c.endpoints[k.To].Host,
 		Header:        c.header,
-		Body:          io.NopCloser(bytes.NewReader(body)),
-		ContentLength: int64(len(body)),
+		Body:          io.NopCloser(bytes.NewReader(k.Body)),
+		ContentLength: int64(len(k.Body)),
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,

@@ -73,6 +73,7 @@ type refusal struct {
 	spoken   bool // it was OpenAI's own error envelope
 	wait     time.Duration
 	id       string
+	theirs   bool // the client wrote the request
 }
 
 func (r *refusal) Error() string {
@@ -87,7 +88,7 @@ func (k *call) refused(resp *http.Response) error {
 	if err != nil && k.ctx.Err() != nil {
 		return k.failed(fmt.Errorf("read the refusal: %w", err))
 	}
-	r := &refusal{status: resp.StatusCode, wait: retryAfter(resp.Header), id: requestID(resp.Header)}
+	r := &refusal{status: resp.StatusCode, wait: retryAfter(resp.Header), id: requestID(resp.Header), theirs: k.Theirs}
 	r.envelope, r.spoken = wire.ReadError(body)
 	return r.public()
 }
@@ -105,11 +106,27 @@ func (r *refusal) public() *apierr.Error {
 			After(wait).Because(r)
 	case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
 		return broke(fmt.Errorf("%w: %w", ErrKeyRefused, r))
+	case r.theirs && r.spoken && (r.status == http.StatusBadRequest || r.status == http.StatusNotFound || r.status == http.StatusUnprocessableEntity):
+		return r.passed()
 	case r.status == http.StatusGatewayTimeout || r.status == http.StatusRequestTimeout:
 		return timedOut(r)
 	default:
 		return broke(r)
 	}
+}
+
+// passed is a refusal of the client's own request: its status, the field and the
+// code, in a sentence of ours.
+func (r *refusal) passed() *apierr.Error {
+	said, code := "The AI provider did not accept the request", "invalid_request"
+	if r.envelope.Param != "" {
+		said += fmt.Sprintf(": see %q", r.envelope.Param)
+	}
+	if r.envelope.Code != "" {
+		code = r.envelope.Code
+		said += fmt.Sprintf(" (%s)", code)
+	}
+	return apierr.New(r.status, code, "%s.", said).About(r.envelope.Param).Because(r)
 }
 
 func inWords(wait time.Duration) string {

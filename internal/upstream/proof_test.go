@@ -26,7 +26,7 @@ func TestOnlyProofOfNothingIsUnbilled(t *testing.T) {
 				w.WriteHeader(tt.status)
 				io.WriteString(w, tt.body)
 			})
-			_, err := c.Chat(t.Context(), []byte(`{}`), false)
+			_, err := c.Ask(t.Context(), Question{Body: []byte(`{}`)})
 			if err == nil || Unbilled(err) != tt.want {
 				t.Errorf("Unbilled(%v) = %t, want %t", err, Unbilled(err), tt.want)
 			}
@@ -44,12 +44,12 @@ func TestWhoLeavesIsUnbilledOnlyBeforeTheCall(t *testing.T) {
 	})
 	ctx, leave := context.WithCancel(t.Context())
 	go func() { <-arrived; leave() }()
-	if _, err := c.Chat(ctx, []byte(`{}`), true); Unbilled(err) || !errors.Is(err, context.Canceled) {
+	if _, err := c.Ask(ctx, Question{Body: []byte(`{}`), Stream: true}); Unbilled(err) || !errors.Is(err, context.Canceled) {
 		t.Errorf("left in the middle: Unbilled(%v) = true", err)
 	}
 	ctx, leave = context.WithCancel(t.Context())
 	leave()
-	if _, err := client(t, "http://127.0.0.1:1/v1").Chat(ctx, []byte(`{}`), true); !Unbilled(err) || !errors.Is(err, context.Canceled) {
+	if _, err := client(t, "http://127.0.0.1:1/v1").Ask(ctx, Question{Body: []byte(`{}`), Stream: true}); !Unbilled(err) || !errors.Is(err, context.Canceled) {
 		t.Errorf("left before anything was sent: Unbilled(%v) = false", err)
 	}
 }

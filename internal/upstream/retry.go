@@ -21,7 +21,7 @@ const (
 // failure may have been billed, and a second send could be billed again.
 func (k *call) mayRepeat(err error) bool {
 	delay, ok := k.repeatAfter(err)
-	if !ok || time.Since(k.began)+delay >= k.cfg.Timeout/2 {
+	if !ok || time.Since(k.began)+delay >= k.firstByte() {
 		return false
 	}
 	wait := time.NewTimer(delay)

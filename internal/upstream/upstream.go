@@ -45,7 +45,7 @@ type Config struct {
 // Client sends calls to one host under one key.
 type Client struct {
 	cfg       Config
-	chat      *url.URL
+	endpoints [endpoints]*url.URL
 	models    *url.URL
 	header    http.Header // built once; net/http only reads it
 	transport *http.Transport
@@ -60,26 +60,54 @@ func New(cfg Config) (*Client, error) {
 	if base.Path == "" {
 		base.Path = "/" // else JoinPath makes a relative path
 	}
-	return &Client{
+	c := &Client{
 		cfg:       cfg,
-		chat:      base.JoinPath("chat/completions"),
 		models:    base.JoinPath("models"),
 		header:    cfg.header(),
 		transport: newTransport(),
-	}, nil
+	}
+	for to, path := range paths {
+		c.endpoints[to] = base.JoinPath(path)
+	}
+	return c, nil
+}
+
+// Endpoint is what of OpenAI is asked.
+type Endpoint int
+
+const (
+	Chat Endpoint = iota
+	Responses
+	Embeddings
+	Moderations
+	endpoints
+)
+
+var paths = [endpoints]string{"chat/completions", "responses", "embeddings", "moderations"}
+
+// Question is one request to OpenAI.
+type Question struct {
+	To     Endpoint
+	Body   []byte // encoded
+	Stream bool
+
+	// Theirs says that the client wrote the request, and we only bounded it: that
+	// OpenAI refuses it is the client's to know, and a whole answer may take all of
+	// the time to begin.
+	Theirs bool
 }
 
 // Close drops idle connections. Calls under way go on.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// Chat posts an encoded chat completion. The Answer is OpenAI's 200; anything
-// else is an error for the client (*apierr.Error) whose cause says what
-// happened. Cancelling ctx ends the call at once, also while it is answered.
-func (c *Client) Chat(ctx context.Context, body []byte, stream bool) (*Answer, error) {
-	call := c.begin(ctx, stream)
-	answer, err := c.send(call, body)
+// Ask posts a question. The Answer is OpenAI's 200; anything else is an error for
+// the client (*apierr.Error) whose cause says what happened. Cancelling ctx ends
+// the call at once, also while it is answered.
+func (c *Client) Ask(ctx context.Context, q Question) (*Answer, error) {
+	call := c.begin(ctx, q)
+	answer, err := c.send(call)
 	if err != nil && call.mayRepeat(err) {
-		answer, err = c.send(call, body)
+		answer, err = c.send(call)
 	}
 	if err != nil {
 		err = call.final(err)

@@ -42,7 +42,7 @@ func client(t *testing.T, base string) *Client {
 // wants asks once and checks how that failed.
 func wants(t *testing.T, c *Client, status int, code string) *apierr.Error {
 	t.Helper()
-	got, err := c.Chat(t.Context(), []byte(`{}`), false)
+	got, err := c.Ask(t.Context(), Question{Body: []byte(`{}`)})
 	if err == nil {
 		_, err = got.ReadAll(nil)
 		got.Close()
@@ -77,7 +77,7 @@ func TestWhatGoesToOpenAI(t *testing.T) {
 		w.Header().Set("X-Request-Id", "req_123")
 		io.WriteString(w, "the answer")
 	})
-	got, err := c.Chat(t.Context(), []byte(`{"a":1}`), false)
+	got, err := c.Ask(t.Context(), Question{Body: []byte(`{"a":1}`)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestRepeatedOnlyWhereOpenAISaysSo(t *testing.T) {
 				io.WriteString(w, tt.body)
 			})
 			c.cfg.Timeout = 4 * time.Second
-			_, err := c.Chat(t.Context(), []byte(`{}`), false)
+			_, err := c.Ask(t.Context(), Question{Body: []byte(`{}`)})
 			if err == nil || sends.Load() != tt.want {
 				t.Errorf("sent %d times, want %d; %v", sends.Load(), tt.want, err)
 			}
@@ -203,7 +203,7 @@ func TestNeverSentTwiceWhenTheConnectionBreaks(t *testing.T) {
 		conn.(*net.TCPConn).SetLinger(0)
 		conn.Close()
 	})
-	got, err := c.Chat(t.Context(), []byte(`{}`), false)
+	got, err := c.Ask(t.Context(), Question{Body: []byte(`{}`)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +269,7 @@ func TestTimeLimits(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := provider(t, tt.handler).Chat(t.Context(), []byte(`{}`), tt.stream)
+			got, err := provider(t, tt.handler).Ask(t.Context(), Question{Body: []byte(`{}`), Stream: tt.stream})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -291,7 +291,7 @@ func TestTheCallersDepartureIsItsOwnCause(t *testing.T) {
 	})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	go func() { <-arrived; cancel(why) }()
-	if _, err := c.Chat(ctx, []byte(`{}`), true); !errors.Is(err, why) {
+	if _, err := c.Ask(ctx, Question{Body: []byte(`{}`), Stream: true}); !errors.Is(err, why) {
 		t.Errorf("got %v, want %v", err, why)
 	}
 }
