@@ -1,5 +1,5 @@
-// Package prompt says what was said: it reads the bodies of the text API strictly
-// and cleans the prompt in them.
+// Package prompt says what was said: it reads the bodies of the text API, and of the
+// Vercel AI SDK's hooks, strictly and cleans the prompts in them.
 //
 // Whatever it accepts, any JSON parser reads the same way: members are unique,
 // none differs from a known one by case alone, every string is valid Unicode,
@@ -15,9 +15,10 @@ import (
 	"keyshield/internal/apierr"
 )
 
-// Rules are the settings of the text API.
+// Rules are the settings of the text API; useChat's and useCompletion's bodies obey
+// them too.
 type Rules struct {
-	MaxChars  int  // of the prompt, in code points after trimming
+	MaxChars  int  // of a prompt, or of each message of a user, in code points after trimming
 	StripHTML bool // false for apps about code
 }
 
@@ -30,7 +31,7 @@ type Request struct {
 // Decode reads {"<field>": "…", "stream": …}, field being this endpoint's name for
 // the prompt. Every error is an *apierr.Error. Nothing of body is kept.
 func (r Rules) Decode(body []byte, field string) (Request, error) {
-	m, err := read(body, field)
+	m, err := read(body, field, stream)
 	if err != nil {
 		return Request{}, err
 	}

@@ -2,7 +2,7 @@ package prompt
 
 import "keyshield/internal/strict"
 
-// stream is the one member that every body may have beside the prompt.
+// stream is the one member that the text API's bodies may have beside the prompt.
 const stream = "stream"
 
 // members are what a body holds. prompt is "" when it is absent or no string.
@@ -11,8 +11,9 @@ type members struct {
 	stream *bool
 }
 
-func read(body []byte, field string) (m members, err error) {
-	err = strict.Read(body, []string{field, stream}, func(r *strict.Reader, name string) {
+// read reads a prompt, and what else the body may have.
+func read(body []byte, field string, others ...string) (m members, err error) {
+	err = strict.Read(body, append([]string{field}, others...), func(r *strict.Reader, name string) {
 		switch {
 		case name == stream:
 			on := r.Bool()

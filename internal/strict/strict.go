@@ -17,13 +17,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -104,15 +103,25 @@ func (r *Reader) Invalid(format string, args ...any) {
 	}
 }
 
+// InvalidMember refuses as Invalid does, for a member of the object read last.
+func (r *Reader) InvalidMember(name, format string, args ...any) {
+	if !r.Refused() {
+		name = r.member(name)
+		r.refusal = Refuse("invalid_field", "Field %q %s.", name, fmt.Sprintf(format, args...)).About(name)
+	}
+}
+
 // Missing refuses the object read last, or the document, for what it lacks.
 func (r *Reader) Missing(name string) {
-	if r.Refused() {
-		return
-	}
+	r.InvalidMember(name, "is missing")
+}
+
+// member is the path of a member of the object read last.
+func (r *Reader) member(name string) string {
 	if path := r.Path(); path != "" {
-		name = path + "." + name
+		return path + "." + name
 	}
-	r.refusal = Refuse("invalid_field", "Field %q is missing.", name).About(name)
+	return name
 }
 
 // Refuse is a refusal of the request.
@@ -236,7 +245,14 @@ func (r *Reader) Int(least, most int64) int64 {
 			return n
 		}
 	}
-	r.Invalid("must be a whole number from %d to %d", least, most)
+	switch {
+	case most < math.MaxInt64:
+		r.Invalid("must be a whole number from %d to %d", least, most)
+	case least > math.MinInt64:
+		r.Invalid("must be a whole number, at least %d", least)
+	default:
+		r.Invalid("must be a whole number")
+	}
 	return 0
 }
 
@@ -284,6 +300,34 @@ func (r *Reader) tooMany(most int) {
 // Object reads an object of these members; member must consume the value. A
 // member not among names is refused.
 func (r *Reader) Object(names []string, member func(name string)) {
+	r.members(func(quoted jsontext.Value) {
+		if known := find(names, quoted); known != "" {
+			member(known)
+			return
+		}
+		r.unknown(text(quoted), names)
+		r.Skip()
+	})
+}
+
+// Map reads an object of at most so many members, of any name; member must consume
+// the value.
+func (r *Reader) Map(most int, member func(name string)) {
+	n := 0
+	r.members(func(quoted jsontext.Value) {
+		if n++; n > most {
+			r.Skip()
+			return
+		}
+		member(text(quoted))
+	})
+	if n > most {
+		r.Invalid("has too many members: at most %d are accepted", most)
+	}
+}
+
+// members reads an object. What comes after a refusal is not handed on.
+func (r *Reader) members(member func(quoted jsontext.Value)) {
 	if r.Kind() != '{' {
 		r.Skip()
 		r.Invalid("must be an object")
@@ -291,22 +335,30 @@ func (r *Reader) Object(names []string, member func(name string)) {
 	}
 	r.token()
 	for r.err == nil && r.dec.PeekKind() == '"' {
-		v := r.value()
-		if r.err != nil {
+		switch quoted := r.value(); {
+		case r.err != nil:
 			return
-		}
-		name := text(v)
-		switch {
 		case r.Refused():
 			r.Skip()
-		case slices.Contains(names, name):
-			member(name)
 		default:
-			r.unknown(name, names)
-			r.Skip()
+			member(quoted)
 		}
 	}
 	r.token() // the brace, or what should not stand there
+}
+
+// find returns the name that a JSON string spells, if it is one of these.
+func find(names []string, quoted jsontext.Value) string {
+	spelt := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(spelt, '\\') >= 0 {
+		spelt = []byte(text(quoted))
+	}
+	for _, name := range names {
+		if string(spelt) == name { // allocates nothing, as converting it once would
+			return name
+		}
+	}
+	return ""
 }
 
 // unknown refuses a member by its name.
@@ -318,7 +370,10 @@ func (r *Reader) unknown(name string, names []string) {
 		}
 	}
 	only := ""
-	if len(names) <= 4 {
+	switch n := len(names); {
+	case n == 1:
+		only = " Only " + strconv.Quote(names[0]) + " is accepted."
+	case n <= 4:
 		only = " Only " + listed(names, "and") + " are accepted."
 	}
 	r.Refuse("unknown_field", "Unknown field %q.%s", r.Path(), only)
@@ -334,99 +389,6 @@ func (r *Reader) token() {
 	}
 }
 
-// Document reads any value, no deeper and no longer than said, and returns it
-// compact and in ASCII, everything else escaped: the form in which a schema's
-// bytes bound its tokens.
-func (r *Reader) Document(depth, most int) []byte {
-	v := r.value()
-	if v == nil || r.Refused() {
-		return nil
-	}
-	if nesting(v) > depth {
-		r.Invalid("is nested too deeply: at most %d levels are accepted", depth)
-		return nil
-	}
-	v = slices.Clone(v)
-	if err := v.Compact(); err != nil {
-		r.err = err
-		return nil
-	}
-	doc := appendASCII(make([]byte, 0, len(v)), v)
-	if len(doc) > most {
-		r.Invalid("must not be longer than %d bytes", most)
-		return nil
-	}
-	return doc
-}
-
-// nesting is how deep a valid value is; 0 for what is no object and no array.
-func nesting(v []byte) int {
-	deepest, depth, inString := 0, 0, false
-	for i := 0; i < len(v); i++ {
-		switch c := v[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			depth++
-			deepest = max(deepest, depth)
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return deepest
-}
-
-// appendASCII appends valid JSON with all that is not ASCII escaped: outside of
-// strings there is none.
-func appendASCII(dst, v []byte) []byte {
-	for len(v) > 0 {
-		if v[0] < utf8.RuneSelf {
-			dst = append(dst, v[0])
-			v = v[1:]
-			continue
-		}
-		c, n := utf8.DecodeRune(v)
-		dst = AppendEscaped(dst, c)
-		v = v[n:]
-	}
-	return dst
-}
-
-// AppendEscaped appends \uXXXX, or two of them for what lies beyond.
-func AppendEscaped(dst []byte, c rune) []byte {
-	if c > 0xFFFF {
-		c -= 0x10000
-		return fmt.Appendf(dst, `\u%04x\u%04x`, 0xD800+c>>10, 0xDC00+c&0x3FF)
-	}
-	return fmt.Appendf(dst, `\u%04x`, c)
-}
-
-// Malformed says what is wrong with a text as a whole. A lone surrogate, "\ud800",
-// counts as invalid UTF-8: it spells a text that has no such form.
-func Malformed(err error, body []byte) *apierr.Error {
-	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok && e.Err == jsontext.ErrDuplicateName {
-		name := Shown(e.JSONPointer.LastToken())
-		return Refuse("duplicate_field", "Field %q appears more than once.", name).About(name)
-	}
-	lenient := []jsontext.Options{jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)}
-	if !utf8.Valid(body) || err != errNotObject && err != errTrailing && jsontext.Value(body).IsValid(lenient...) {
-		return Refuse("invalid_utf8", "The request body is not valid UTF-8.").Because(where(err))
-	}
-	return Refuse("invalid_json", "The request body is not valid JSON.").Because(where(err))
-}
-
-// where is err for the log. jsontext's own text holds names from the body, and a
-// name can be anything that a client has typed.
-func where(err error) error {
-	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		return fmt.Errorf("not JSON at byte %d", e.ByteOffset)
-	}
-	return err
-}
-
 // text returns what a valid JSON string spells.
 func text(quoted jsontext.Value) string {
 	if bytes.IndexByte(quoted, '\\') < 0 {
@@ -434,22 +396,4 @@ func text(quoted jsontext.Value) string {
 	}
 	plain, _ := jsontext.AppendUnquote(nil, quoted) // fails only on what the decoder refused
 	return string(plain)
-}
-
-// Shown makes a member's name fit to be repeated: it is the client's, and may hold
-// anything.
-func Shown(name string) string {
-	const most = 64
-	var b strings.Builder
-	for i, c := range []rune(name) {
-		if i == most {
-			b.WriteRune('…')
-			break
-		}
-		if !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune("_-.$[]", c) {
-			c = '?'
-		}
-		b.WriteRune(c)
-	}
-	return b.String()
 }
