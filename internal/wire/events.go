@@ -11,7 +11,7 @@ import (
 const (
 	firstBuffer = 4 << 10
 	keepBuffer  = 16 << 10 // what may stay between two events of one stream
-	maxEvent    = 1 << 20  // an event, or one line
+	maxEvent    = 1 << 20  // an event, or one line; see Allow
 	maxBarren   = 1 << 20  // comments and other lines without data, between two events
 	maxIdleRead = 100      // reads in a row that bring nothing
 	window      = 256      // see lineEnd
@@ -39,6 +39,7 @@ type Events struct {
 	buf        []byte
 	data, end  int // buf[data:end] is the data of the event being read
 	next, fill int // buf[next:fill] is unread; never before end
+	max        int // bound of fill
 	seen       int // of the unread, what is known to hold no line end
 
 	name    []byte
@@ -65,8 +66,13 @@ func (e *Events) Reset(r io.Reader) {
 	if cap(name) > 64 {
 		name = nil
 	}
-	*e = Events{r: r, buf: buf, name: name}
+	*e = Events{r: r, buf: buf, name: name, max: maxEvent}
 }
+
+// Allow raises the bound of an event to n bytes until the next Reset: a response
+// repeats its instructions and its tools, each character in up to six bytes, in
+// several events.
+func (e *Events) Allow(n int) { e.max = max(n, maxEvent) }
 
 // Next returns the next event. io.EOF is a clean end, io.ErrUnexpectedEOF one
 // inside an event; after an error there is nothing more.
@@ -189,7 +195,7 @@ func lineEnd(b []byte, seen int) (i, n int) {
 }
 
 // read makes room and reads once. Only the data so far and the unfinished line
-// are kept, so both together are what maxEvent bounds, however the bytes arrive.
+// are kept, so both together are what is bounded, however the bytes arrive.
 func (e *Events) read() error {
 	if e.err != nil {
 		if e.err == io.EOF && (e.hasData || len(e.name) > 0 || e.next < e.fill) {
@@ -203,11 +209,11 @@ func (e *Events) read() error {
 		e.data, e.end, e.next, e.fill = 0, n, n, n+m
 	}
 	switch {
-	case e.fill == maxEvent:
+	case e.fill == e.max:
 		e.err, e.next = ErrTooLong, e.fill
 		return e.err
 	case e.fill == len(e.buf):
-		larger := make([]byte, max(firstBuffer, min(2*len(e.buf), maxEvent)))
+		larger := make([]byte, max(firstBuffer, min(2*len(e.buf), e.max)))
 		copy(larger, e.buf)
 		e.buf = larger
 	case e.fill == 0 && len(e.buf) > keepBuffer:

@@ -60,7 +60,7 @@ func appendValid(dst, text []byte) []byte {
 // nil for one too long: six bytes are the most that one character can take. It
 // allocates only for escapes, which nobody writes into these.
 func (l Literal) short() []byte {
-	const longest = len("completion_tokens_details")
+	const longest = len("response.reasoning_summary_text.delta")
 	if len(l) < 2 || len(l) > 6*longest+2 {
 		return nil
 	}

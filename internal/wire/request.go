@@ -13,13 +13,18 @@ type Sent struct {
 
 // How large a request may be, besides its bytes.
 const (
-	maxMessages  = 2000 // messages, or input items
-	maxParts     = 250  // of one message
-	maxTools     = 128
-	maxToolCalls = 128 // of one message
-	maxSchema    = 16  // how deep
-	maxName      = 64  // bytes of a tool's name
-	maxCallID    = 256
-	maxModel     = 128
-	maxInputs    = 2048 // of embeddings and moderations
+	maxMessages    = 2000 // messages, or input items
+	maxParts       = 250  // of one message
+	maxTools       = 128
+	maxToolCalls   = 128     // of one message
+	maxSchema      = 16      // how deep
+	maxSchemaBytes = 1 << 20 // of one, in ASCII
+	maxName        = 64      // bytes of a tool's name
+	maxCallID      = 256
+	maxModel       = 128
+	maxInputs      = 2048 // of embeddings and moderations
+	maxDimensions  = 16384
+	maxStop        = 1024 // bytes of a stop sequence
+	maxBias        = 1024 // entries of logit_bias
+	maxUser        = 512  // bytes of what is dropped: user, and a value of metadata
 )

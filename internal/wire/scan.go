@@ -24,6 +24,11 @@ type scanner struct {
 	depth int
 	fresh bool // nothing has been read yet of what was opened last
 	err   error
+
+	escaped bool // a string with an escape was read; for name
+
+	hear      Hear // nil: nobody listens
+	generated bool // what is read now is the model's own text
 }
 
 // fail notes what is wrong and where, never what stood there.
@@ -90,15 +95,23 @@ func (s *scanner) next(bracket byte) bool {
 	return false
 }
 
-// name reads a member's name and its colon. It returns nil for a name too long
+// name reads a member's name and its colon. It may return nil for a name too long
 // to be one of ours.
 func (s *scanner) name() []byte {
+	s.escaped = false
 	l := s.str()
 	s.colon()
-	return l.short()
+	if s.escaped || l == nil {
+		return l.short()
+	}
+	return l[1 : len(l)-1]
 }
 
 func (s *scanner) colon() {
+	if s.at(':') { // it nearly always is
+		s.i++
+		return
+	}
 	if s.peek() != ':' {
 		s.fail("no colon")
 		return
@@ -127,14 +140,27 @@ func (s *scanner) text() Literal {
 	if s.null() {
 		return nil
 	}
-	return s.str()
+	l := s.str()
+	if s.hear != nil {
+		s.tell(l)
+	}
+	return l
+}
+
+// tell lets a string be heard that is a value, not a name.
+func (s *scanner) tell(l Literal) {
+	if l != nil {
+		s.hear(l, s.generated)
+	}
 }
 
 // skip walks over one value of any kind.
 func (s *scanner) skip() {
 	switch c := s.peek(); c {
 	case '"':
-		s.str()
+		if l := s.str(); s.hear != nil {
+			s.tell(l)
+		}
 	case '{':
 		for s.open('{'); s.next('}'); {
 			s.str()
@@ -167,44 +193,48 @@ func (s *scanner) word(w string) {
 // number reads a number as it is written.
 func (s *scanner) number() []byte {
 	s.peek()
-	start := s.i
-	if s.at('-') {
-		s.i++
+	b, i := s.b, s.i
+	whole := i
+	if i < len(b) && b[i] == '-' {
+		i++
+		whole++
 	}
-	if s.at('0') {
-		s.i++ // and no digit after it: "01" fails as a missing comma
+	if i < len(b) && b[i] == '0' {
+		i++ // and no digit after it: "01" fails as a missing comma
 	} else {
-		s.digits()
+		i = digits(b, i)
 	}
-	if s.at('.') {
-		s.i++
-		s.digits()
+	ok := i > whole
+	if i < len(b) && b[i] == '.' {
+		part := i + 1
+		i = digits(b, part)
+		ok = ok && i > part
 	}
-	if s.at('e') || s.at('E') {
-		s.i++
-		if s.at('+') || s.at('-') {
-			s.i++
+	if i < len(b) && b[i]|0x20 == 'e' {
+		part := i + 1
+		if part < len(b) && (b[part] == '+' || b[part] == '-') {
+			part++
 		}
-		s.digits()
+		i = digits(b, part)
+		ok = ok && i > part
 	}
-	if s.err != nil {
+	start := s.i
+	if s.i = i; !ok {
+		s.fail("not a value")
 		return nil
 	}
-	return s.b[start:s.i]
+	return b[start:i]
+}
+
+// digits returns where the digits end that begin at i.
+func digits(b []byte, i int) int {
+	for i < len(b) && b[i]-'0' <= 9 {
+		i++
+	}
+	return i
 }
 
 func (s *scanner) at(c byte) bool { return s.i < len(s.b) && s.b[s.i] == c }
-
-// digits reads at least one.
-func (s *scanner) digits() {
-	start := s.i
-	for s.i < len(s.b) && s.b[s.i]-'0' <= 9 {
-		s.i++
-	}
-	if s.i == start {
-		s.fail("not a value")
-	}
-}
 
 // str reads a string. UTF-8 is not looked at: an invalid byte is data, and
 // becomes U+FFFD when the literal is decoded.
@@ -232,6 +262,7 @@ func (s *scanner) str() Literal {
 				return nil
 			}
 			i += n
+			s.escaped = true
 		default:
 			s.i = i
 			s.fail("control character in a string")

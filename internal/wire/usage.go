@@ -28,13 +28,13 @@ func (u Usage) Valid() bool {
 
 // readUsage reads the "usage" member. Counts are optional in the grammar, but
 // usage without prompt and completion tokens is no usage.
-func (c *Chunk) readUsage(s *scanner) {
+func (a *Answer) readUsage(s *scanner) (hasPrompt bool) {
 	if s.null() {
-		return
+		return false
 	}
-	u := &c.Usage
+	u := &a.Usage
 	var prompt, completion, total, ofPrompt, ofCompletion bool
-	var hasPrompt, hasCompletion bool
+	var hasCompletion bool
 	for s.open('{'); s.next('}'); {
 		switch string(s.name()) {
 		case "prompt_tokens":
@@ -48,7 +48,7 @@ func (c *Chunk) readUsage(s *scanner) {
 			u.Total, _ = s.count()
 		case "prompt_tokens_details":
 			s.once(&ofPrompt)
-			u.readPromptDetails(s)
+			a.Detailed = u.readPromptDetails(s)
 		case "completion_tokens_details":
 			s.once(&ofCompletion)
 			u.readCompletionDetails(s)
@@ -56,13 +56,46 @@ func (c *Chunk) readUsage(s *scanner) {
 			s.skip()
 		}
 	}
-	c.HasUsage = hasPrompt && hasCompletion
-	c.Detailed = ofPrompt
+	a.HasUsage = hasPrompt && hasCompletion
+	return hasPrompt
 }
 
-func (u *Usage) readPromptDetails(s *scanner) {
+// readResponseUsage reads the same in the words of the Responses API.
+func (a *Answer) readResponseUsage(s *scanner) {
 	if s.null() {
 		return
+	}
+	u := &a.Usage
+	var input, output, total, ofInput, ofOutput bool
+	var hasInput, hasOutput bool
+	for s.open('{'); s.next('}'); {
+		switch string(s.name()) {
+		case "input_tokens":
+			s.once(&input)
+			u.Prompt, hasInput = s.count()
+		case "output_tokens":
+			s.once(&output)
+			u.Completion, hasOutput = s.count()
+		case "total_tokens":
+			s.once(&total)
+			u.Total, _ = s.count()
+		case "input_tokens_details":
+			s.once(&ofInput)
+			a.Detailed = u.readPromptDetails(s)
+		case "output_tokens_details":
+			s.once(&ofOutput)
+			u.readCompletionDetails(s)
+		default:
+			s.skip()
+		}
+	}
+	a.HasUsage = hasInput && hasOutput
+}
+
+// readPromptDetails reports whether there are any.
+func (u *Usage) readPromptDetails(s *scanner) bool {
+	if s.null() {
+		return false
 	}
 	var cached, written bool
 	for s.open('{'); s.next('}'); {
@@ -77,6 +110,7 @@ func (u *Usage) readPromptDetails(s *scanner) {
 			s.skip()
 		}
 	}
+	return true
 }
 
 func (u *Usage) readCompletionDetails(s *scanner) {

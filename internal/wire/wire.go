@@ -42,18 +42,19 @@ type Chunk struct {
 // ReadAnswer reads a whole chat completion. A document without a first choice
 // and its message is not one, nor is an error envelope sent with a 200.
 func ReadAnswer(body []byte) (Answer, error) {
-	c, err := read(body, "message")
+	c, err := read(body, "message", nil)
 	return c.Answer, err
 }
 
 // ReadChunk reads the data of one event. The caller has taken out "[DONE]",
 // which is no JSON.
-func ReadChunk(data []byte) (Chunk, error) { return read(data, "delta") }
+func ReadChunk(data []byte) (Chunk, error) { return read(data, "delta", nil) }
 
 // read walks one document. speech is the member of a choice that holds the text.
-func read(doc []byte, speech string) (Chunk, error) {
+// hear is nil when nobody listens.
+func read(doc []byte, speech string, hear Hear) (Chunk, error) {
 	var c Chunk
-	s := scanner{b: doc}
+	s := scanner{b: doc, hear: hear}
 	var choices, usage, model, tier, failed bool // seen
 	var chose, spoke bool
 	for s.open('{'); s.next('}'); {
@@ -99,11 +100,15 @@ func read(doc []byte, speech string) (Chunk, error) {
 }
 
 // readChoices reads the first choice and counts them all. We never ask for two: in
-// a stream, what comes for another than the first is not of the answer.
+// a stream, what comes for another than the first is not of the answer. Who passes
+// a document on as it is cannot leave a part of it out, and gets an error instead.
 func (c *Chunk) readChoices(s *scanner, speech string) (spoke bool) {
 	var place int64
 	for s.open('['); s.next(']'); {
 		if c.Choices++; c.Choices > 1 {
+			if s.hear != nil {
+				s.fail("more than one choice")
+			}
 			s.skip()
 			continue
 		}
@@ -128,6 +133,9 @@ func (c *Chunk) readChoices(s *scanner, speech string) (spoke bool) {
 		}
 	}
 	if place != 0 {
+		if s.hear != nil {
+			s.fail("another choice than the first")
+		}
 		c.Content, c.Refusal, c.Finish = nil, nil, ""
 	}
 	return spoke
@@ -135,8 +143,9 @@ func (c *Chunk) readChoices(s *scanner, speech string) (spoke bool) {
 
 func (c *Chunk) readSpeech(s *scanner) {
 	var content, refusal bool
+	s.generated = true
 	for s.open('{'); s.next('}'); {
-		switch string(s.name()) {
+		switch name := s.name(); string(name) {
 		case "content":
 			s.once(&content)
 			c.Content = s.text()
@@ -144,9 +153,10 @@ func (c *Chunk) readSpeech(s *scanner) {
 			s.once(&refusal)
 			c.Refusal = s.text()
 		default:
-			s.skip()
+			s.skipSpeech(name)
 		}
 	}
+	s.generated = false
 }
 
 // finishReason maps to constants, so that nothing the provider says becomes a
