@@ -98,6 +98,7 @@ func faults() []fault {
 		{"fault=reasoning_only", "502 output_limit_reached", "200 then output_limit_reached", 0},
 		{"fault=invalid_utf8", "200", "200", 0},
 		{"fault=reset", broken, broken, 0},
+		{"fault=failed", broken, broken, 0}, // the simulator refuses it: a completion has no such end
 		{"finish=content_filter", "422 content_filtered", "200 then content_filtered", 0},
 		{"refusal", "422 content_filtered", "200 then content_filtered", 0},
 		{"latency=5s", late, late, 2 * time.Second},

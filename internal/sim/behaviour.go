@@ -22,6 +22,10 @@ type Behaviour struct {
 	Choices     int
 	Finish      string
 	Refusal     bool
+	Tool        string
+	Args        string
+	Calls       int
+	Flagged     string
 	ContentType string
 
 	Usage       string
@@ -65,18 +69,19 @@ const (
 	NullContent     Fault = "null_content"
 	InvalidUTF8     Fault = "invalid_utf8"
 	Reset           Fault = "reset"
+	Failed          Fault = "failed"
 )
 
 // Faults lists every fault, for tests that try them all.
 func Faults() []Fault {
 	return []Fault{HangBefore, HangMid, Cut, EOF, NoDone, Malformed, ErrorChunk, ErrorEvent, EndlessLine,
-		EndlessComments, NeverEnding, Giant, ReasoningOnly, NullContent, InvalidUTF8, Reset}
+		EndlessComments, NeverEnding, Giant, ReasoningOnly, NullContent, InvalidUTF8, Reset, Failed}
 }
 
 // midway are the faults that strike after at chunks.
 func (f Fault) midway() bool {
 	switch f {
-	case HangMid, Cut, EOF, Malformed, ErrorChunk, ErrorEvent, EndlessLine, EndlessComments, Giant:
+	case HangMid, Cut, EOF, Malformed, ErrorChunk, ErrorEvent, EndlessLine, EndlessComments, Giant, Failed:
 		return true
 	}
 	return false
@@ -158,7 +163,7 @@ func (b Behaviour) check() error {
 	if b.Redirect != "" && b.Status != 0 && !slices.Contains([]int{301, 302, 303, 307, 308}, b.Status) {
 		return fmt.Errorf("status=%d does not go with redirect: 301, 302, 303, 307 or 308", b.Status)
 	}
-	errorText := b.Status >= 400 || b.Quota || b.HTML || b.Fault == ErrorChunk || b.Fault == ErrorEvent
+	errorText := b.Status >= 400 || b.Quota || b.HTML || b.Fault == ErrorChunk || b.Fault == ErrorEvent || b.Fault == Failed
 	for _, rule := range []struct {
 		broken bool
 		text   string
@@ -177,6 +182,7 @@ func (b Behaviour) check() error {
 		{b.FailTimes != 0 && !b.wrong(), "fail_times needs something that goes wrong"},
 		{b.Chunks != 0 && b.Bytes != 0, "chunks does not go with bytes"},
 		{b.Size != 0 && b.Text != "", "size does not go with text"},
+		{b.Tool != "" && (b.Text != "" || b.Size != 0 || b.Refusal), "tool does not go with text, size or refusal"},
 	} {
 		if rule.broken {
 			return errors.New(rule.text)

@@ -12,7 +12,7 @@ import (
 // Report is what the simulator saw and what it would have billed.
 // Calls = Completed + Refused + Failed + Cancelled + Open, at any moment.
 type Report struct {
-	Calls       int64 `json:"calls"`     // completions asked for
+	Calls       int64 `json:"calls"`     // asked for: all but the listing of models
 	Completed   int64 `json:"completed"` // answered to the end
 	Refused     int64 `json:"refused"`   // turned down for what they asked
 	Failed      int64 `json:"failed"`    // ended by a fault, a status or Close
@@ -122,7 +122,7 @@ func (b *books) closed(c *call, how outcome) {
 	defer b.mu.Unlock()
 	r := &b.report
 	r.Open--
-	if c.reply != nil && c.req.Stream {
+	if c.reply != nil && c.q.stream {
 		r.OpenStreams--
 	}
 	switch how {
@@ -147,12 +147,12 @@ func (b *books) closed(c *call, how outcome) {
 
 // bill books tokens; b.mu is held.
 func (b *books) bill(c *call, in, out int64) {
-	nano := cost(c.req.Model, c.reply.tier, int(in), int(out))
+	nano := cost(c.q.model, c.reply.tier, int(in), int(out))
 	r := &b.report
 	r.BillNano += nano
 	r.TokensIn += in
 	r.TokensOut += out
-	name := c.req.Model
+	name := c.q.model
 	if _, known := r.Models[name]; !known && len(r.Models) >= maxAccounts {
 		name = "(others)"
 	}
@@ -193,7 +193,7 @@ func (c *call) cancellation() Cancellation {
 		Tag:      c.b.Tag,
 		At:       now,
 		AfterMS:  float64(now.Sub(c.started).Microseconds()) / 1000,
-		Streamed: c.req != nil && c.req.Stream,
+		Streamed: c.q != nil && c.q.stream,
 		Chunks:   c.parts,
 	}
 }

@@ -39,7 +39,7 @@ func TestBillIsExact(t *testing.T) {
 		{"extra tokens", "gpt-4o", `"max_tokens":2`, "[[sim extra_tokens=16]]", "", 6, 18, 6*2_500 + 18*10_000},
 		// harsh: a token per byte, and 4 per message + 3
 		{"harsh", "gpt-4o", `"max_tokens":20`, "[[sim harsh size=40]]", "", 21 + 7, 20, 28*2_500 + 20*10_000},
-		{"harsh tools", "gpt-4o", `"tools":[{"a":1}]`, "[[sim harsh text=ab]]", "", 21 + 7 + 18, 2, 46*2_500 + 2*10_000},
+		{"harsh tools", "gpt-4o", `"tools":[{"type":"custom","custom":{"name":"a"}}]`, "[[sim harsh text=ab]]", "", 21 + 7 + 82, 2, 110*2_500 + 2*10_000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := start(t, sim.Options{ProjectTier: c.project})

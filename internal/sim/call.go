@@ -23,7 +23,8 @@ type call struct {
 	timer   *time.Timer // reused for every wait of the call
 
 	b     Behaviour
-	req   *chatRequest
+	req   request
+	q     *question // the request's
 	reply *reply
 	due   due
 	sent  int // bytes of text generated, per choice
@@ -59,8 +60,8 @@ func (s *Sim) newCall(w http.ResponseWriter, r *http.Request) *call {
 	}
 }
 
-// answer is the story of a completion.
-func (c *call) answer() error {
+// answer is the story of a call that may cost something.
+func (c *call) answer(read reader) error {
 	body, err := c.receive()
 	if err != nil {
 		return err
@@ -71,20 +72,21 @@ func (c *call) answer() error {
 	if c.r.Method != http.MethodPost {
 		return wrongMethod(c.r)
 	}
-	if c.req, err = decode(body); err != nil {
+	if c.req, err = read(body, c.sim.options.Models); err != nil {
 		return err
 	}
-	if err := c.req.check(c.sim.options.Models); err != nil {
-		return err
-	}
+	c.q = c.req.question()
 	if err := c.behave(); err != nil {
 		return err
 	}
-	if c.reply, err = c.compose(); err != nil {
+	if err := c.fits(); err != nil {
+		return err
+	}
+	if c.reply, err = c.req.compose(c); err != nil {
 		return err
 	}
 	c.due = c.terms()
-	c.sim.books.accepted(c.req.Stream, c.b.names())
+	c.sim.books.accepted(c.q.stream, c.b.names())
 	if err := c.wait(c.b.Latency); err != nil {
 		return err
 	}
@@ -95,8 +97,8 @@ func (c *call) answer() error {
 		return c.hang()
 	case c.b.Fault == Reset:
 		return c.reset()
-	case c.req.Stream:
-		return c.stream()
+	case c.q.stream:
+		return c.stream(c.req.(streamer).teller(c))
 	}
 	return c.whole()
 }
@@ -122,12 +124,12 @@ func (c *call) behave() error {
 	defer s.mu.Unlock()
 	c.b = s.mood.behaviour
 	left := &s.mood.failures
-	if prompt := c.req.asked; !s.options.NoDirectives && strings.Contains(prompt, opening) {
+	if prompt := c.q.asked; !s.options.NoDirectives && strings.Contains(prompt, opening) {
 		b, rest, said, err := direct(c.b, prompt)
 		if err != nil {
-			return badDirective(err)
+			return c.badDirective(err)
 		}
-		c.b, c.req.asked = b, rest
+		c.b, c.q.asked = b, rest
 		if strings.Contains(said, "fail_times=") {
 			return c.failSome(said)
 		}
@@ -151,7 +153,7 @@ func (c *call) failSome(said string) error {
 	left, known := failing[said]
 	switch {
 	case !known && len(failing) >= maxFailing:
-		return badDirective(errors.New("too many different directives with fail_times: POST /_sim/reset"))
+		return c.badDirective(errors.New("too many different directives with fail_times: POST /_sim/reset"))
 	case !known:
 		left = c.b.FailTimes
 	}
@@ -292,5 +294,9 @@ var constantHeaders = map[string][]string{
 	"X-Ratelimit-Reset-Tokens":       {"3ms"},
 	"Set-Cookie":                     {"__cf_bm=simulated; path=/; HttpOnly; Secure; SameSite=None"},
 	"Server":                         {"cloudflare"},
+	"Cf-Ray":                         {"simulated-FRA"},
+	"Alt-Svc":                        {`h3=":443"; ma=86400`},
+	"X-Openai-Proxy-Wasm":            {"v0.1"},
+	"Access-Control-Expose-Headers":  {"X-Request-ID"},
 	"Cf-Cache-Status":                {"DYNAMIC"},
 }

@@ -1,57 +1,38 @@
 package sim
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
 
 var (
-	roles   = []string{"system", "assistant", "user", "function", "tool", "developer"}
-	tiers   = []string{"auto", "default", "flex", "scale", "priority", "fast"}
-	efforts = []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
+	roles     = []string{"system", "assistant", "user", "function", "tool", "developer"}
+	tiers     = []string{"auto", "default", "flex", "scale", "priority", "fast"}
+	callTypes = []string{"function", "custom"}
+	efforts   = []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
 )
 
-// lastWord is the text of the last user message, or of the last message when
-// there is none by a user.
-func (r *chatRequest) lastWord() string {
-	for _, m := range slices.Backward(r.Messages) {
-		if m.Role == "user" {
-			return m.Content.text
-		}
-	}
-	if n := len(r.Messages); n > 0 {
-		return r.Messages[n-1].Content.text
-	}
-	return ""
-}
-
-// limit is the output limit asked for; 0 when there is none.
-func (r *chatRequest) limit() int {
-	for _, limit := range []*int{r.MaxCompletionTokens, r.MaxTokens} {
-		if limit != nil {
-			return *limit
-		}
-	}
-	return 0
-}
-
-// check refuses what OpenAI refuses of a well-formed request. models is the list
-// of those served, if there is one.
+// check refuses what OpenAI refuses of a well-formed request.
 func (r *chatRequest) check(models []string) error {
 	switch {
 	case r.Model == "":
 		return invalid("", "", "you must provide a model parameter")
 	case r.Messages == nil:
-		return invalid("messages", "missing_required_parameter", "Missing required parameter: 'messages'.")
+		return missing("messages")
 	case len(r.Messages) == 0:
 		return invalid("messages", "empty_array", "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.")
-	case models != nil && !slices.Contains(models, r.Model):
-		return noSuchModel(r.Model)
+	}
+	if err := serves(chats, r.Model, models); err != nil {
+		return err
 	}
 	for i, m := range r.Messages {
 		if err := m.check(i); err != nil {
 			return err
 		}
+	}
+	if err := r.checkPairs(); err != nil {
+		return err
 	}
 	if err := r.checkRanges(); err != nil {
 		return err
@@ -63,63 +44,84 @@ func (m *message) check(i int) error {
 	at := func(member string) string { return "messages[" + itoa(i) + "]." + member }
 	switch {
 	case m.Role == "":
-		return invalid(at("role"), "missing_required_parameter", "Missing required parameter: '%s'.", at("role"))
+		return missing(at("role"))
 	case !slices.Contains(roles, m.Role):
 		return invalidValue(at("role"), m.Role, roles)
 	case !m.Content.given && m.Role != "assistant":
 		return invalid("messages.["+itoa(i)+"].content", "", "Invalid value for 'content': expected a string, got null.")
 	case m.Role == "tool" && m.ToolCallID == "":
-		return invalid(at("tool_call_id"), "missing_required_parameter", "Missing required parameter: '%s'.", at("tool_call_id"))
+		return missing(at("tool_call_id"))
+	}
+	for n := range m.ToolCalls {
+		past := &m.ToolCalls[n]
+		here := at("tool_calls") + "[" + itoa(n) + "]"
+		switch {
+		case m.Role != "assistant":
+			return invalid(at("tool_calls"), "unknown_parameter", "Unknown parameter: '%s'.", at("tool_calls"))
+		case past.ID == "":
+			return missing(here + ".id")
+		case past.Type != "function" && past.Type != "custom":
+			return invalidValue(here+".type", past.Type, callTypes)
+		case past.Type == "function" && (past.Function == nil || past.Function.Name == ""):
+			return missing(here + ".function.name")
+		case past.Type == "custom" && (past.Custom == nil || past.Custom.Name == ""):
+			return missing(here + ".custom.name")
+		}
 	}
 	return nil
 }
 
-func invalidValue(param, value string, values []string) error {
-	last := len(values) - 1
-	return invalid(param, "invalid_value", "Invalid value: '%s'. Supported values are: '%s', and '%s'.", value,
-		strings.Join(values[:last], "', '"), values[last])
+// checkPairs wants every tool call answered at once, and every answer called for.
+func (r *chatRequest) checkPairs() error {
+	open := map[string]bool{}
+	for i, m := range r.Messages {
+		if m.Role == "tool" {
+			if !open[m.ToolCallID] {
+				return invalid("messages.["+itoa(i)+"].role", "", "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'.")
+			}
+			delete(open, m.ToolCallID)
+			continue
+		}
+		if len(open) > 0 {
+			return unanswered(i, open)
+		}
+		for _, past := range m.ToolCalls {
+			open[past.ID] = true
+		}
+	}
+	if len(open) > 0 {
+		return unanswered(len(r.Messages), open)
+	}
+	return nil
+}
+
+func unanswered(i int, open map[string]bool) error {
+	ids := slices.Sorted(maps.Keys(open))
+	return invalid("messages.["+itoa(i)+"].role", "", "An assistant message with 'tool_calls' must be followed by tool messages responding to each "+
+		"'tool_call_id'. The following tool_call_ids did not have response messages: %s", strings.Join(ids, ", "))
 }
 
 func (r *chatRequest) checkRanges() error {
-	for _, v := range []struct {
-		name        string
-		value       *float64
-		least, most float64
-	}{
+	if err := within([]decimal{
 		{"temperature", r.Temperature, 0, 2},
 		{"top_p", r.TopP, 0, 1},
 		{"presence_penalty", r.PresencePenalty, -2, 2},
 		{"frequency_penalty", r.FrequencyPenalty, -2, 2},
-	} {
-		switch {
-		case v.value != nil && *v.value < v.least:
-			return invalid(v.name, "decimal_below_min_value", "Invalid '%s': decimal below minimum value. Expected a value >= %v, but got %v instead.", v.name, v.least, *v.value)
-		case v.value != nil && *v.value > v.most:
-			return invalid(v.name, "decimal_above_max_value", "Invalid '%s': decimal above maximum value. Expected a value <= %v, but got %v instead.", v.name, v.most, *v.value)
-		}
-	}
-	for _, v := range []struct {
-		name        string
-		value       *int
-		least, most int
-	}{
+	}, []integer{
 		{"max_tokens", r.MaxTokens, 1, 1 << 30},
 		{"max_completion_tokens", r.MaxCompletionTokens, 1, 1 << 30},
 		{"n", r.N, 1, 128},
 		{"top_logprobs", r.TopLogprobs, 0, 20},
-	} {
-		switch {
-		case v.value != nil && *v.value < v.least:
-			return invalid(v.name, "integer_below_min_value", "Invalid '%s': integer below minimum value. Expected a value >= %d, but got %d instead.", v.name, v.least, *v.value)
-		case v.value != nil && *v.value > v.most:
-			return invalid(v.name, "integer_above_max_value", "Invalid '%s': integer above maximum value. Expected a value <= %d, but got %d instead.", v.name, v.most, *v.value)
-		}
+	}); err != nil {
+		return err
 	}
 	switch {
 	case r.MaxTokens != nil && r.MaxCompletionTokens != nil:
 		return invalid("max_tokens", "invalid_parameter_combination", "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.")
 	case r.StreamOptions != nil && !r.Stream:
 		return invalid("stream_options", "", "The 'stream_options' parameter is only allowed when 'stream' is enabled.")
+	case r.ParallelToolCalls != nil && !present(r.Tools):
+		return invalid("parallel_tool_calls", "", "'parallel_tool_calls' is only allowed when 'tools' are specified.")
 	case r.ServiceTier != "" && !slices.Contains(tiers, r.ServiceTier):
 		return invalidValue("service_tier", r.ServiceTier, tiers)
 	case r.ReasoningEffort != "" && !slices.Contains(efforts, r.ReasoningEffort):
@@ -161,8 +163,4 @@ func (r *chatRequest) checkModel() error {
 		return unsupported("logprobs")
 	}
 	return nil
-}
-
-func unsupported(param string) error {
-	return invalid(param, "unsupported_parameter", "Unsupported parameter: '%s' is not supported with this model.", param)
 }

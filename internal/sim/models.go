@@ -3,7 +3,6 @@ package sim
 import (
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -13,40 +12,48 @@ type price struct {
 	id      string
 	in, out int64
 	long    bool
+	at      endpoint // chats stands for responses too
 }
 
 // prices is the simulator's own table: it must not share the one under test, or
 // a mistake in that would confirm itself.
 var prices = []price{
-	{"gpt-6-luna", 100, 500, true},
-	{"gpt-6-sol", 2_000, 10_000, true},
-	{"gpt-6-astra", 10_000, 50_000, true},
-	{"gpt-5.6-luna", 200, 1_200, true},
-	{"gpt-5.6-terra", 2_000, 12_000, true},
-	{"gpt-5.6-sol", 4_000, 20_000, true},
-	{"gpt-5.5", 5_000, 30_000, true},
-	{"gpt-5.4", 2_500, 15_000, true},
-	{"gpt-5.4-mini", 750, 4_500, false},
-	{"gpt-5.4-nano", 200, 1_250, false},
-	{"gpt-5.2", 1_750, 14_000, false},
-	{"gpt-5.1", 1_250, 10_000, false},
-	{"gpt-5", 1_250, 10_000, false},
-	{"gpt-5-mini", 250, 2_000, false},
-	{"gpt-5-nano", 50, 400, false},
-	{"gpt-4.1", 2_000, 8_000, false},
-	{"gpt-4.1-mini", 400, 1_600, false},
-	{"gpt-4.1-nano", 100, 400, false},
-	{"gpt-4o", 2_500, 10_000, false},
-	{"gpt-4o-mini", 150, 600, false},
-	{"o3", 2_000, 8_000, false},
-	{"o3-mini", 1_100, 4_400, false},
-	{"o4-mini", 1_100, 4_400, false},
-	{"gpt-3.5-turbo", 500, 1_500, false},
+	{"gpt-6-luna", 100, 500, true, chats},
+	{"gpt-6-sol", 2_000, 10_000, true, chats},
+	{"gpt-6-astra", 10_000, 50_000, true, chats},
+	{"gpt-5.6-luna", 200, 1_200, true, chats},
+	{"gpt-5.6-terra", 2_000, 12_000, true, chats},
+	{"gpt-5.6-sol", 4_000, 20_000, true, chats},
+	{"gpt-5.5", 5_000, 30_000, true, chats},
+	{"gpt-5.4", 2_500, 15_000, true, chats},
+	{"gpt-5.4-mini", 750, 4_500, false, chats},
+	{"gpt-5.4-nano", 200, 1_250, false, chats},
+	{"gpt-5.2", 1_750, 14_000, false, chats},
+	{"gpt-5.1", 1_250, 10_000, false, chats},
+	{"gpt-5", 1_250, 10_000, false, chats},
+	{"gpt-5-mini", 250, 2_000, false, chats},
+	{"gpt-5-nano", 50, 400, false, chats},
+	{"gpt-4.1", 2_000, 8_000, false, chats},
+	{"gpt-4.1-mini", 400, 1_600, false, chats},
+	{"gpt-4.1-nano", 100, 400, false, chats},
+	{"gpt-4o", 2_500, 10_000, false, chats},
+	{"gpt-4o-mini", 150, 600, false, chats},
+	{"o3", 2_000, 8_000, false, chats},
+	{"o3-mini", 1_100, 4_400, false, chats},
+	{"o4-mini", 1_100, 4_400, false, chats},
+	{"gpt-3.5-turbo", 500, 1_500, false, chats},
+	{"text-embedding-3-small", 20, 0, false, embeddings},
+	{"text-embedding-3-large", 130, 0, false, embeddings},
+	{"text-embedding-ada-002", 100, 0, false, embeddings},
+	{"omni-moderation-latest", 0, 0, false, moderations},
+	{"omni-moderation-2024-09-26", 0, 0, false, moderations},
+	{"text-moderation-latest", 0, 0, false, moderations},
+	{"text-moderation-stable", 0, 0, false, moderations},
 }
 
 // otherPrice is what any other model costs: ten dollars per million tokens in,
 // fifty out.
-var otherPrice = price{"", 10_000, 50_000, false}
+var otherPrice = price{"", 10_000, 50_000, false, chats}
 
 const longContext = 272_000
 
@@ -54,7 +61,7 @@ const longContext = 272_000
 func priceOf(model string) price {
 	name := undated(model)
 	for _, p := range prices {
-		if p.id == name {
+		if p.id == name || p.id == model {
 			return p
 		}
 	}
@@ -87,7 +94,7 @@ func cost(model, tier string, in, out int) int64 {
 	}
 	quarters := inputs + outputs
 	switch tier {
-	case "priority", "fast":
+	case "priority", "fast", "ultrafast":
 		quarters *= 2
 	case "flex":
 		quarters /= 2
@@ -136,71 +143,24 @@ func thinking(model, effort string) int {
 	return 192 // medium, the default
 }
 
-// listModels answers GET /v1/models.
-func (c *call) listModels() error {
-	if err := c.forModels(); err != nil {
-		return err
+// serves refuses a model that is not among those served (if there is a list), and
+// one that is known to belong to another endpoint.
+func serves(e endpoint, model string, models []string) error {
+	if models != nil && !slices.Contains(models, model) {
+		return noSuchModel(model)
 	}
-	body := []byte(`{"object":"list","data":[`)
-	for i, id := range c.sim.models() {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		body = appendModel(body, id)
+	p := priceOf(model)
+	if p.id == "" || p.at == e || p.at == chats && e == responses {
+		return nil
 	}
-	c.json(append(body, "]}\n"...))
-	return nil
+	switch e {
+	case chats:
+		return &refusal{http.StatusNotFound, "This is not a chat model and thus not supported in the v1/chat/completions endpoint. " +
+			"Did you mean to use v1/completions?", invalidRequest, "model", ""}
+	case responses:
+		return invalid("model", "unsupported_model", "The requested model '%s' cannot be used with the Responses API.", model)
+	case embeddings:
+		return &refusal{http.StatusForbidden, "You are not allowed to generate embeddings from this model", invalidRequest, "", ""}
+	}
+	return invalid("model", "", "Invalid value for 'model' = %s. Please check the OpenAI documentation and try again.", model)
 }
-
-// oneModel answers GET /v1/models/{id}.
-func (c *call) oneModel() error {
-	if err := c.forModels(); err != nil {
-		return err
-	}
-	id := strings.TrimPrefix(c.r.URL.Path, "/v1/models/")
-	known := c.sim.models()
-	if !slices.Contains(known, id) && !slices.Contains(known, undated(id)) {
-		return &refusal{http.StatusNotFound, "The model '" + id + "' does not exist", invalidRequest, "model", "model_not_found"}
-	}
-	c.json(append(appendModel(nil, id), '\n'))
-	return nil
-}
-
-func (c *call) forModels() error {
-	if _, err := c.receive(); err != nil {
-		return err
-	}
-	if err := c.authorize(); err != nil {
-		return err
-	}
-	if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
-		return wrongMethod(c.r)
-	}
-	return nil
-}
-
-// models are those served, or the ones with a price.
-func (s *Sim) models() []string {
-	if s.options.Models != nil {
-		return s.options.Models
-	}
-	ids := make([]string, len(prices))
-	for i, p := range prices {
-		ids[i] = p.id
-	}
-	return ids
-}
-
-func appendModel(dst []byte, id string) []byte {
-	dst = appendString(append(dst, `{"id":`...), id, false)
-	return append(dst, `,"object":"model","created":1767225600,"owned_by":"system"}`...)
-}
-
-// json sends a whole answer.
-func (c *call) json(body []byte) {
-	c.w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
-	c.begin(http.StatusOK, "application/json")
-	_, _ = c.w.Write(body) // a client that has left misses nothing
-}
-
-func itoa(n int) string { return strconv.Itoa(n) }

@@ -24,8 +24,8 @@ func invalid(param, code, format string, args ...any) *refusal {
 	return &refusal{http.StatusBadRequest, fmt.Sprintf(format, args...), invalidRequest, param, code}
 }
 
-func badDirective(err error) *refusal {
-	return &refusal{http.StatusBadRequest, "Bad simulator directive: " + err.Error(), "sim_directive", "messages", "sim_directive"}
+func (c *call) badDirective(err error) *refusal {
+	return &refusal{http.StatusBadRequest, "Bad simulator directive: " + err.Error(), "sim_directive", c.q.param, "sim_directive"}
 }
 
 func noKey() *refusal {
@@ -152,17 +152,20 @@ func (c *call) failure() *refusal {
 	server := func(message string) *refusal { return &refusal{c.b.Status, message, "server_error", "", ""} }
 	switch c.b.Status {
 	case http.StatusBadRequest:
-		return invalid("messages.[0].content", "", "Invalid value for 'content': expected a string, got null.")
+		if c.q.endpoint == chats {
+			return invalid("messages.[0].content", "", "Invalid value for 'content': expected a string, got null.")
+		}
+		return invalid(c.q.param, "invalid_type", "Invalid type for '%s': expected one of a string or array, but got null instead.", c.q.param)
 	case http.StatusUnauthorized:
 		return wrongKey(c.key)
 	case http.StatusForbidden:
 		return &refusal{c.b.Status, "Country, region, or territory not supported", "request_forbidden", "", "unsupported_country_region_territory"}
 	case http.StatusNotFound:
-		return noSuchModel(c.req.Model)
+		return noSuchModel(c.q.model)
 	case http.StatusTooManyRequests:
 		return &refusal{c.b.Status, fmt.Sprintf("Rate limit reached for %s in organization org-simulated on requests per min (RPM): "+
 			"Limit 3, Used 3, Requested 1. Please try again in 20s. Visit https://platform.openai.com/account/rate-limits to "+
-			"learn more.", c.req.Model), "requests", "", "rate_limit_exceeded"}
+			"learn more.", c.q.model), "requests", "", "rate_limit_exceeded"}
 	case http.StatusInternalServerError:
 		return server("The server had an error while processing your request. Sorry about that! You can retry your request, or " +
 			"contact us through our help center at help.openai.com if the error persists. (Please include the request ID " + c.id + " in your message.)")

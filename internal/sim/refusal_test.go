@@ -89,7 +89,7 @@ func TestAcceptsWhatOpenAIAccepts(t *testing.T) {
 		`{"model":"gpt-4o","max_tokens":20,"temperature":0,"store":false,"service_tier":"default","user":"u","metadata":{"a":"b"},` + messages + `}`,
 		`{"model":"something-new","n":1,"stop":["x"],"seed":1,"tools":[],` + messages + `}`,
 		`{"model":"gpt-4o","max_tokens":null,"temperature":null,"stream":null,"stop":null,` + messages + `}`,
-		`{"model":"gpt-4o","messages":[{"role":"assistant","content":null,"tool_calls":[]},{"role":"tool","content":"x","tool_call_id":"y"}]}`,
+		`{"model":"gpt-4o","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"y","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","content":"x","tool_call_id":"y"}]}`,
 	} {
 		if got := w.do(t, w.request(t.Context(), t, body)); got.status != http.StatusOK {
 			t.Errorf("%s: got %d %s", body, got.status, got.body)
@@ -108,7 +108,7 @@ func TestKeyIsNeededAndItsEndsAreRepeated(t *testing.T) {
 		{"short", "Bearer short", "Incorrect API key provided: short."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for _, method := range []string{"GET /v1/models", "GET /v1/models/gpt-4o", "POST /v1/chat/completions"} {
+			for _, method := range []string{"GET /v1/models", "GET /v1/models/gpt-4o", "POST /v1/chat/completions", "POST /v1/responses", "POST /v1/embeddings", "POST /v1/moderations"} {
 				method, path, _ := strings.Cut(method, " ")
 				r, err := http.NewRequestWithContext(t.Context(), method, w.url+path, strings.NewReader(completion("hi", false)))
 				if err != nil {
@@ -135,7 +135,11 @@ func TestOtherPathsAndMethods(t *testing.T) {
 	}{
 		{"GET", "/v1/chat/completions", 405},
 		{"POST", "/v1/models", 405},
-		{"POST", "/v1/responses", 404},
+		{"GET", "/v1/responses", 405},
+		{"GET", "/v1/embeddings", 405},
+		{"GET", "/v1/moderations", 405},
+		{"GET", "/v1/responses/resp_1", 404},
+		{"POST", "/v1/responses/resp_1/cancel", 404},
 		{"POST", "/chat/completions", 404},
 		{"GET", "/_sim/report", 404}, // switched off
 	} {

@@ -2,12 +2,10 @@ package sim
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // reply is what will be answered, worked out before the first byte.
@@ -18,8 +16,9 @@ type reply struct {
 	fingerprint string
 	created     int64
 	choices     int
-	pieces      []string // the text, as a stream sends it
-	text        string   // the text, whole
+	pieces      []string   // the text, as a stream sends it
+	text        string     // the text, whole
+	calls       []toolCall // instead of a text
 	finish      string
 
 	in, out, thought int // tokens in all; thought is the part of out before the text, per choice
@@ -43,35 +42,46 @@ func (b *Behaviour) room(tokens int) int {
 	return tokens * bytesPerToken
 }
 
-// compose works out the reply. What can only be refused now is refused here.
-func (c *call) compose() (*reply, error) {
-	b, r := &c.b, c.req
-	switch {
-	case b.Fault == NoDone && !r.Stream:
-		return nil, badDirective(errors.New("fault=no_done needs stream: true"))
-	case b.Leak == "split" && b.Split >= len(c.key):
-		return nil, badDirective(fmt.Errorf("split must be less than the key's length, %d", len(c.key)))
+// fits refuses words that this call would belie: what goes wrong must be able to.
+// Words of an answer's shape (text, chunks, tool…) are not looked at here.
+func (c *call) fits() error {
+	b, q := &c.b, c.q
+	if q.speaks() && b.Fault == "" && b.Leak == "" {
+		return nil
 	}
-	p := &reply{
-		id:          "chatcmpl-" + randomID(),
-		model:       r.Model,
-		tier:        c.tier(),
-		fingerprint: "fp_simulated",
-		created:     time.Now().Unix(),
-		choices:     max(b.Choices, 1),
-		finish:      "stop",
-		in:          r.tokens(b),
+	ofText := []Fault{NoDone, ReasoningOnly, NullContent, InvalidUTF8, Failed}
+	for _, rule := range []struct {
+		broken bool
+		text   string
+	}{
+		{!q.speaks() && slices.Contains(ofText, b.Fault), "fault=" + string(b.Fault) + " needs an answer with text"},
+		{!q.speaks() && (b.Leak == "split" || b.Leak == "bytes" || b.Leak == "last"), "leak=" + b.Leak + " needs an answer with text"},
+		{!q.speaks() && b.ExtraTokens > 0, "extra_tokens needs an answer with text"},
+		{q.endpoint == moderations && b.Usage != "", "usage needs an answer that is billed"},
+		{b.Fault == NoDone && !q.stream, "fault=no_done needs stream: true"},
+		{b.Fault == Failed && q.endpoint != responses, "fault=failed needs /v1/responses"},
+		{b.Leak == "last" && !q.stream, "leak=last needs stream: true"},
+		{b.Leak == "split" && b.Split >= len(c.key), "split must be less than the key's length, " + itoa(len(c.key))},
+	} {
+		if rule.broken {
+			return c.badDirective(errors.New(rule.text))
+		}
 	}
-	if b.Choices == 0 && r.N != nil {
-		p.choices = *r.N
+	return nil
+}
+
+// compose works out the reply of an endpoint that speaks. What can only be
+// refused now is refused here.
+func (c *call) compose(id string) (*reply, error) {
+	b := &c.b
+	p := c.newReply(id)
+	p.choices = c.q.choices
+	if b.Choices > 0 && c.q.endpoint == chats {
+		p.choices = b.Choices
 	}
-	if b.Model != "" {
-		p.model = b.Model
+	if err := c.write(p); err != nil {
+		return nil, err
 	}
-	if b.Leak == "fields" {
-		p.id, p.model, p.fingerprint = "chatcmpl-"+c.key, c.key, "fp_"+c.key
-	}
-	c.write(p)
 	if b.Finish != "" {
 		p.finish = b.Finish
 	}
@@ -79,10 +89,31 @@ func (c *call) compose() (*reply, error) {
 	return p, nil
 }
 
-// write fills in the text, up to the output limit.
-func (c *call) write(p *reply) {
-	b, limit := &c.b, c.req.limit()
-	p.thought = thinking(c.req.Model, c.req.ReasoningEffort)
+// newReply fills in what every answer has.
+func (c *call) newReply(id string) *reply {
+	p := &reply{
+		id:          id,
+		model:       c.q.model,
+		tier:        c.tier(),
+		fingerprint: "fp_simulated",
+		created:     time.Now().Unix(),
+		choices:     1,
+		finish:      "stop",
+		in:          c.q.tokens(&c.b),
+	}
+	if c.b.Model != "" {
+		p.model = c.b.Model
+	}
+	if c.b.Leak == "fields" {
+		p.id, p.model, p.fingerprint = id[:strings.IndexAny(id, "-_")+1]+c.key, c.key, "fp_"+c.key
+	}
+	return p
+}
+
+// write fills in the text or the tool calls, up to the output limit.
+func (c *call) write(p *reply) error {
+	b, limit := &c.b, c.q.limit
+	p.thought = thinking(c.q.model, c.q.effort)
 	if b.Fault == ReasoningOnly {
 		p.thought = max(limit, p.thought, 1)
 	}
@@ -91,22 +122,33 @@ func (c *call) write(p *reply) {
 		p.thought = min(p.thought, limit)
 		room = b.room(limit - p.thought)
 	}
+	calls, err := c.toolCalls()
+	if err != nil {
+		return err
+	}
 	if b.Fault == ReasoningOnly || room == 0 {
 		p.finish = "length"
-		return
+		return nil
 	}
 	if b.Fault == NullContent {
-		return
+		return nil
 	}
-	text := b.text(c.req.asked)
-	if !c.req.Stream && b.Leak == "" && b.Fault == "" && b.Finish == "" { // the usual whole answer needs no pieces
+	if len(calls) > 0 {
+		c.writeCalls(p, calls, room)
+		return nil
+	}
+	text, isJSON, err := c.text()
+	if err != nil {
+		return err
+	}
+	if !c.q.stream && b.Leak == "" && b.Fault == "" && b.Finish == "" { // the usual whole answer needs no pieces
 		p.text = cutTo(text, room)
 		if len(p.text) < len(text) {
 			p.finish = "length"
 		}
-		return
+		return nil
 	}
-	pieces := c.poison(b.divide(cutTo(text, room)))
+	pieces := c.poison(b.divide(cutTo(text, room), isJSON))
 	p.pieces, p.text = trim(pieces, room)
 	if room >= 0 && (len(text) > room || len(p.pieces) < len(pieces)) {
 		p.finish = "length"
@@ -115,16 +157,64 @@ func (c *call) write(p *reply) {
 		p.pieces = p.pieces[:(len(p.pieces)+1)/2]
 		p.text = strings.Join(p.pieces, "")
 	}
+	return nil
+}
+
+// writeCalls makes the arguments, one call after the other, the pieces of the
+// answer. The names are not counted as tokens.
+func (c *call) writeCalls(p *reply, calls []toolCall, room int) {
+	for i := range calls {
+		pieces := c.b.divide(calls[i].args, true)
+		if i == 0 {
+			pieces = c.poison(pieces)
+		}
+		calls[i].from = len(p.pieces)
+		p.pieces = append(p.pieces, pieces...)
+		calls[i].to = len(p.pieces)
+	}
+	p.finish = "tool_calls"
+	planned := len(strings.Join(p.pieces, ""))
+	if p.pieces, p.text = trim(p.pieces, room); len(p.text) < planned {
+		p.finish = "length"
+	}
+	if c.b.Finish == "content_filter" {
+		p.pieces = p.pieces[:(len(p.pieces)+1)/2]
+		p.text = strings.Join(p.pieces, "")
+	}
+	for _, call := range calls {
+		if call.from >= len(p.pieces) {
+			break
+		}
+		call.to = min(call.to, len(p.pieces))
+		call.args = strings.Join(p.pieces[call.from:call.to], "")
+		p.calls = append(p.calls, call)
+	}
+}
+
+// text is what is said when no tool is called: the text asked for, JSON, or prose.
+func (c *call) text() (text string, isJSON bool, err error) {
+	q := c.q
+	if !q.format.json || c.b.Text != "" || c.b.Refusal {
+		return c.b.text(q.asked, q.results), false, nil
+	}
+	if !present(q.format.schema) {
+		return string(append(appendString([]byte(`{"answer":`), c.b.text(q.asked, q.results), false), '}')), true, nil
+	}
+	text, err = example(q.format.schema, q.asked)
+	if err != nil {
+		return "", true, invalid(q.param, "invalid_json_schema", "Invalid schema: %v.", err)
+	}
+	return text, true, nil
 }
 
 // text is what a helpful simulator says.
-func (b *Behaviour) text(asked string) string {
+func (b *Behaviour) text(asked string, results []string) string {
 	if b.Text != "" {
 		return b.Text
 	}
 	var t strings.Builder
 	t.Grow(max(b.Size+len(prose), 512))
-	switch asked = strings.Join(strings.Fields(asked), " "); {
+	switch asked = oneLine(asked); {
 	case b.Refusal:
 		t.WriteString("I'm sorry, but the simulator was told to refuse this.")
 	case asked == "":
@@ -133,6 +223,9 @@ func (b *Behaviour) text(asked string) string {
 		t.WriteString("Hello! I am the simulator, not OpenAI: no model reads this, and nothing is spent. You asked: \"")
 		t.WriteString(shorten(asked, 200))
 		t.WriteString("\". With a real key, the model's answer would stand here.")
+	}
+	if len(results) > 0 && !b.Refusal {
+		t.WriteString(" The tool answered: \"" + shorten(strings.Join(results, "\" and \""), 1_000) + "\".")
 	}
 	if b.Size == 0 && strings.Count(t.String(), " ") >= b.Chunks {
 		return t.String()
@@ -149,156 +242,15 @@ func (b *Behaviour) text(asked string) string {
 const prose = " The rest is only here to fill the page, one plain word after another, so that a stream has something to carry" +
 	" and a reader has something to watch. Nothing in it is clever and nothing in it is true."
 
-// divide cuts a text into the chunks of a stream: words, unless told otherwise.
-func (b *Behaviour) divide(text string) []string {
-	if b.Bytes > 0 {
-		return every(text, b.Bytes)
-	}
-	words := make([]string, 0, strings.Count(text, " ")+1)
-	for start := 0; start < len(text); {
-		end := strings.IndexByte(text[start+1:], ' ')
-		if end < 0 {
-			end = len(text) - start - 1
-		}
-		words = append(words, text[start:start+1+end])
-		start += 1 + end
-	}
-	switch n := b.Chunks; {
-	case n == 0:
-		return words
-	case len(words) < n:
-		return evenly(text, n)
-	default:
-		groups, from := make([]string, n), 0
-		for i := range groups {
-			to := from
-			for _, w := range words[i*len(words)/n : (i+1)*len(words)/n] {
-				to += len(w)
-			}
-			groups[i], from = text[from:to], to
-		}
-		return groups
-	}
-}
-
-// every cuts a text after n bytes or where the character ends.
-func every(text string, n int) []string {
-	pieces := make([]string, 0, len(text)/n+1)
-	for text != "" {
-		piece := cutTo(text, n)
-		if piece == "" { // one character is larger
-			_, size := utf8.DecodeRuneInString(text)
-			piece = text[:size]
-		}
-		pieces = append(pieces, piece)
-		text = text[len(piece):]
-	}
-	return pieces
-}
-
-// evenly cuts a text into n pieces, or one per character if there are fewer.
-func evenly(text string, n int) []string {
-	characters := utf8.RuneCountInString(text)
-	n = min(n, characters)
-	pieces := make([]string, 0, n)
-	from, passed := 0, 0
-	for i := range text {
-		if passed > 0 && passed == (len(pieces)+1)*characters/n {
-			pieces = append(pieces, text[from:i])
-			from = i
-		}
-		passed++
-	}
-	if from < len(text) {
-		pieces = append(pieces, text[from:])
-	}
-	return pieces
-}
-
-// poison puts into the text what must not be relayed.
-func (c *call) poison(pieces []string) []string {
-	var bad []string
-	switch c.b.Leak {
-	case "whole":
-		bad = []string{c.key}
-	case "split":
-		bad = []string{c.key[:c.b.Split], c.key[c.b.Split:]}
-	case "bytes":
-		bad = strings.Split(c.key, "")
-	}
-	if c.b.Fault == InvalidUTF8 {
-		bad = append(bad, " \xff\xfe\xc3( \xed\xa0\x80 ")
-	}
-	return slices.Insert(pieces, min(1, len(pieces)), bad...)
-}
-
-// trim keeps the first room bytes; a negative room is endless.
-func trim(pieces []string, room int) ([]string, string) {
-	text := strings.Join(pieces, "")
-	if room < 0 || len(text) <= room {
-		return pieces, text
-	}
-	left := room
-	for i, piece := range pieces {
-		if len(piece) >= left {
-			pieces[i] = cutTo(piece, left)
-			if pieces[i] == "" {
-				i--
-			}
-			pieces = pieces[:i+1]
-			break
-		}
-		left -= len(piece)
-	}
-	return pieces, strings.Join(pieces, "")
-}
-
-// cutTo cuts a text to n bytes at most, between characters; a negative n is endless.
-func cutTo(text string, n int) string {
-	if n < 0 || len(text) <= n {
-		return text
-	}
-	for n > 0 && !utf8.RuneStart(text[n]) {
-		n--
-	}
-	return text[:n]
-}
-
-// shorten cuts a text to n characters and shows that it did.
-func shorten(text string, n int) string {
-	for i := range text {
-		if n == 0 {
-			return text[:i] + "…"
-		}
-		n--
-	}
-	return text
-}
-
 // tier is the service tier that counts: the project's, unless the call names one.
 func (c *call) tier() string {
-	switch asked := c.req.ServiceTier; {
+	switch asked := c.q.tier; {
 	case asked != "" && asked != "auto":
 		return asked
 	case c.sim.options.ProjectTier != "":
 		return c.sim.options.ProjectTier
 	}
 	return "default"
-}
-
-// tokens counts what was asked: texts, and four bytes of anything else a token.
-// Harsh adds what OpenAI's frame around each message costs, and counts
-// definitions twice, as its renderer prints them.
-func (r *chatRequest) tokens(b *Behaviour) int {
-	texts, others := 0, len(r.Tools)+len(r.Functions)+len(r.ResponseFormat)
-	for i := range r.Messages {
-		m := &r.Messages[i]
-		texts += len(m.Content.text) + m.Content.other + len(m.Name) + len(m.Refusal) + len(m.ToolCalls) + len(m.FunctionCall)
-	}
-	if b.Harsh {
-		return texts + 2*others + 4*len(r.Messages) + 3
-	}
-	return b.tokens(texts + others)
 }
 
 // randomID is 29 letters and digits.

@@ -1,12 +1,15 @@
 // Package sim is an OpenAI to test on: it speaks the wire format of chat
-// completions, breaks on demand in every way we know of, and keeps its own
-// books of what it would have billed.
+// completions, responses, embeddings and moderations, breaks on demand in every
+// way we know of, and keeps its own books of what it would have billed.
 //
 // It is reached over HTTP, like the provider it stands for: POST
-// /v1/chat/completions, GET /v1/models, GET /v1/models/{id}, all with a bearer
-// key. It refuses what OpenAI refuses (an unknown field, max_tokens for a model
-// that reasons, …) and answers with text that says it is a simulator and repeats
-// the question.
+// /v1/chat/completions, /v1/responses, /v1/embeddings and /v1/moderations, GET
+// /v1/models, GET /v1/models/{id}, all with a bearer key. It refuses what OpenAI
+// refuses (an unknown field, max_tokens for a model that reasons, an embedding by
+// a chat model, a tool call without its answer, a previous response: it keeps
+// none…) and answers with text that says it is a simulator and repeats the
+// question. Like OpenAI it takes on /v1/responses the tools that run there, but it
+// never calls them.
 //
 // # How it behaves
 //
@@ -15,36 +18,50 @@
 //   - [Options].Behaviour, for every call;
 //   - POST /_sim/behaviour with a JSON object such as {"status": 500, "latency":
 //     "1s"}: replaces the default of every call from then on ({}: none);
-//   - a directive in the last user message, for that call, on top of the default:
-//     "[[sim chunks=100 pace=20ms]] Tell me a story". A value with spaces is quoted
-//     like a Go string: [[sim text="two words"]].
+//   - a directive in the last user message, or in the first input of embeddings and
+//     moderations, for that call, on top of the default: "[[sim chunks=100
+//     pace=20ms]] Tell me a story". A value with spaces is quoted like a Go string:
+//     [[sim text="two words"]].
 //
 // An unknown word, a bad value and words that contradict each other are a 400
-// that names them (type "sim_directive"); nothing is ignored.
+// that names them (type "sim_directive"). So is a word that lets something go
+// wrong which the call cannot (a stream's end in a whole answer, a lie about the
+// usage of a moderation); only of the words for an answer's shape those without
+// meaning for it are ignored (pace in a whole answer, text in an embedding).
 //
 // The shape of an answer:
 //
 //	latency=1s       wait before anything is sent
 //	pace=20ms        wait before each content chunk but the first (streams)
-//	chunks=100       exactly so many content chunks, as far as the text reaches
-//	bytes=8          so many bytes of text per chunk, instead of a word
+//	chunks=100       exactly so many content chunks, as far as the text reaches; of
+//	                 each tool call
+//	bytes=8          so many bytes of text per chunk, instead of a word (JSON: of six)
 //	size=5000        so many bytes of text
-//	text="…"         this text
+//	text="…"         this text, whatever form was asked for
 //	escape           every character of the text as \u00XX
 //	model=…          the answer names this model
-//	choices=2        so many choices, whatever n was
+//	choices=2        so many choices, whatever n was (chat completions)
 //	finish=…         stop, length or content_filter
 //	refusal          the text comes in the refusal field
+//	tool=name        a call of this tool, which the request must define
+//	args="{…}"       its arguments or, of a custom tool, its input, right or wrong
+//	calls=2          so many calls of it
+//	flagged=hate     this category of the first result (moderations)
 //	content_type=…   instead of application/json or text/event-stream
+//
+// A tool_choice that forces a tool is obeyed without a word; arguments nobody gave
+// fit the tool's schema. When the conversation ends with the answers of tools, no
+// tool is called: a text quotes them. When a JSON object or schema was asked for,
+// the text is JSON that fits it, always the same for the same question.
 //
 // The books:
 //
-//	usage=…          missing, null, zero, negative, huge (int64's end) or cached
-//	                 (more cached than prompt tokens); the bill stays true
+//	usage=…          missing, null, zero, negative, huge (int64's end), cached or
+//	                 written (more such tokens than prompt tokens); the bill stays true
 //	extra_tokens=16  so many output tokens more than the limit or the text, in usage
 //	                 and on the bill
-//	harsh            a token per byte, tool definitions twice, and every call that
-//	                 was not refused is billed in full, however early it ended
+//	harsh            a token per byte, tool definitions and schemas twice, and every
+//	                 call that was not refused is billed in full, however early it ended
 //	bill             a call answered with status, html or redirect is billed in full
 //
 // What goes wrong:
@@ -55,8 +72,11 @@
 //	html             a page of a proxy in between; alone: with status 200
 //	redirect=URL     to there, with status 307 unless status says 301…308
 //	leak=…           the caller's key in the answer: whole (in one chunk), split (in
-//	                 two), bytes (a chunk each), header, fields (id, model,
-//	                 fingerprint), error (the error's message or page)
+//	                 two), bytes (a chunk each), header, fields (ids, model,
+//	                 fingerprint, tool name), error (the error's message or page),
+//	                 last (only in a stream's end: a finish chunk's fingerprint, the
+//	                 text of the last response event). In tool arguments as in text;
+//	                 whole without either: a member "debug"
 //	split=5          the bytes of the key before the cut of leak=split
 //	fault=…          see below
 //	at=2             content chunks before a fault in a stream strikes; -1: before any
@@ -72,10 +92,13 @@
 //	hang_mid         stops sending; plain: after half the body
 //	cut              connection broken off; plain: after half the announced body
 //	eof              clean end without finish or [DONE]; plain: half a body, clean end
-//	no_done          complete but for [DONE] (streams only)
+//	no_done          complete but for [DONE] or the last response event (streams only)
 //	malformed        one chunk of broken JSON, then goes on; plain: a broken body
-//	error_chunk      data: {"error": …}, the end; plain: 200 with an error object
-//	error_event      the same as event: error
+//	error_chunk      data: {"error": …}, the end; plain: 200 with an error object;
+//	                 responses: event: error with code and message as documented
+//	error_event      the same as event: error; responses: with an object "error" in it,
+//	                 as it has been seen too
+//	failed           responses: response.failed, with usage; plain: status failed
 //	endless_line     a line that never ends; plain: a body that never ends
 //	endless_comments comment lines; plain: white space
 //	never_ending     chunk after chunk at pace (5ms if none); plain: white space
@@ -90,10 +113,11 @@
 // Nano-dollars, exactly: input and output tokens times an own, small table; above
 // 272,000 input tokens double and 1.5-fold for the families that do so, double for
 // service tier priority and fast, half for flex. A token is four bytes of text,
-// rounded up per call, and models that reason do so unless told not to. A call it
-// refused costs nothing; a call that was cancelled or broke costs its input and
-// the text generated until then. What a fault only pads (giant, endless_…) costs
-// nothing, and never_ending costs at most what a complete answer would have.
+// rounded up per call, or one of a token array, and models that reason do so unless
+// told not to. Moderations are free. A call it refused costs nothing; a call that
+// was cancelled or broke costs its input and the text generated until then. What a
+// fault only pads (giant, endless_…) costs nothing, and never_ending costs at most
+// what a complete answer would have.
 //
 // # The control endpoints
 //
@@ -189,7 +213,13 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case path == "/v1/chat/completions":
-		s.chat(w, r)
+		s.serve(w, r, readChat)
+	case path == "/v1/responses":
+		s.serve(w, r, readResponses)
+	case path == "/v1/embeddings":
+		s.serve(w, r, readEmbeddings)
+	case path == "/v1/moderations":
+		s.serve(w, r, readModerations)
 	case path == "/v1/models":
 		s.aside(w, r, (*call).listModels)
 	case strings.HasPrefix(path, "/v1/models/"):
@@ -199,18 +229,21 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// chat answers one completion. A call is closed in the books before its last
-// byte is sent, so that whoever has read the whole answer finds it there.
-func (s *Sim) chat(w http.ResponseWriter, r *http.Request) {
+// reader reads a body; models is the list of those served, if there is one.
+type reader func(body []byte, models []string) (request, error)
+
+// serve answers what may cost something. A call is closed in the books before its
+// last byte is sent, so that whoever has read the whole answer finds it there.
+func (s *Sim) serve(w http.ResponseWriter, r *http.Request, read reader) {
 	c := s.newCall(w, r)
 	s.enter(c)
 	defer s.leave(c, failed) // after a panic; otherwise a leave came before
-	err := c.answer()
+	err := c.answer(read)
 	s.leave(c, outcomeOf(err))
 	c.end(err)
 }
 
-// aside answers what is not a completion: it costs nothing and is not counted.
+// aside answers everything else: it costs nothing and is not counted.
 func (s *Sim) aside(w http.ResponseWriter, r *http.Request, answer func(*call) error) {
 	c := s.newCall(w, r)
 	c.end(answer(c))

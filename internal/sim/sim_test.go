@@ -117,39 +117,49 @@ func (w *world) control(t *testing.T, method, path, body string, want int) strin
 
 func TestWireFormatIsGolden(t *testing.T) {
 	w := start(t, sim.Options{})
-	changing := regexp.MustCompile(`(chatcmpl-)[0-9A-Za-z]{29}|(req_)[0-9a-f]{32}|("created": ?)\d+|(Date: ).*|(Processing-Ms: )\d+`)
 	for name, stream := range map[string]bool{"answer": false, "stream": true} {
 		t.Run(name, func(t *testing.T) {
-			resp, err := w.client.Do(w.request(t.Context(), t, completion("What is a key? [[sim chunks=3]]", stream)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
-			var got strings.Builder
-			got.WriteString(resp.Proto + " " + resp.Status + "\n")
-			if err := resp.Header.Write(&got); err != nil {
-				t.Fatal(err)
-			}
-			body, err := io.ReadAll(resp.Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got.WriteString("\n" + string(body))
-			text := changing.ReplaceAllString(strings.ReplaceAll(got.String(), "\r\n", "\n"), "$1$2$3$4$5…")
-			file := filepath.Join("testdata", name+".http")
-			if *update {
-				if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), text); diff != "" {
-				t.Errorf("the wire format changed (-want +got), -update if it was meant to:\n%s", diff)
-			}
+			golden(t, w, name, "/v1/chat/completions", completion("What is a key? [[sim chunks=3]]", stream))
 		})
+	}
+}
+
+var changing = regexp.MustCompile(`(chatcmpl-|modr-)[0-9A-Za-z]{29}|((?:resp|msg|rs|fc|ctc)_)[0-9a-f]{50}|(call_)[0-9A-Za-z]{24}|(req_)[0-9a-f]{32}|` +
+	`("(?:created|created_at|completed_at)": ?)\d+|(Date: ).*|(Processing-Ms: )\d+`)
+
+// golden compares an answer with testdata, but for what changes every time.
+func golden(t *testing.T, w *world, name, path, body string) {
+	t.Helper()
+	r := w.request(t.Context(), t, body)
+	r.URL.Path = path
+	resp, err := w.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var got strings.Builder
+	got.WriteString(resp.Proto + " " + resp.Status + "\n")
+	if err := resp.Header.Write(&got); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.WriteString("\n" + string(answer))
+	text := changing.ReplaceAllString(strings.ReplaceAll(got.String(), "\r\n", "\n"), "$1$2$3$4$5$6$7…")
+	file := filepath.Join("testdata", name+".http")
+	if *update {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), text); diff != "" {
+		t.Errorf("the wire format changed (-want +got), -update if it was meant to:\n%s", diff)
 	}
 }
 

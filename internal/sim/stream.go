@@ -6,53 +6,41 @@ import (
 	"time"
 )
 
+// teller puts a reply into the events of one endpoint. What it returns is valid
+// until its next method is called.
+type teller interface {
+	open() []byte                     // before the first content
+	chunk(i int, piece string) []byte // one of content
+	close() []byte                    // after the last content
+	last(done bool) []byte            // the end; done is false when it is to be left out
+	sample() (chunk []byte, cut int)  // one of content whose text, sampleText, begins at cut
+	broken(f Fault) []byte            // the end after an error_chunk, an error_event or failed
+}
+
+const sampleText = "and so on"
+
 // stream answers as server-sent events.
-func (c *call) stream() error {
+func (c *call) stream(t teller) error {
 	c.begin(http.StatusOK, "text/event-stream; charset=utf-8")
-	f := c.newFrame()
 	if c.b.At < 0 {
-		if err := c.strike(f); err != nil {
+		if err := c.strike(t); err != nil {
 			return err
 		}
 	}
-	member := c.member()
-	for i := range c.reply.choices {
-		if err := c.send(f.choice(i, `"role":"assistant",`+empty(member)+`,"refusal":null`, "", false, "null")); err != nil {
-			return err
-		}
-	}
-	if err := c.streamText(f, member); err != nil {
+	if err := c.send(t.open()); err != nil {
 		return err
 	}
-	for i := range c.reply.choices {
-		if err := c.send(f.choice(i, "", "", false, `"`+c.reply.finish+`"`)); err != nil {
-			return err
-		}
+	if err := c.streamText(t); err != nil {
+		return err
 	}
-	return c.streamEnd(f)
-}
-
-// member is the start of a delta that carries text.
-func (c *call) member() string {
-	switch {
-	case c.b.Fault == NullContent:
-		return `"content":null`
-	case c.b.Refusal:
-		return `"refusal":`
+	if err := c.send(t.close()); err != nil {
+		return err
 	}
-	return `"content":`
-}
-
-// empty is the member in the first chunk of a choice.
-func empty(member string) string {
-	if member == `"content":` {
-		return `"content":""`
-	}
-	return `"content":null`
+	return c.streamEnd(t)
 }
 
 // streamText sends the pieces, and the fault that strikes among them.
-func (c *call) streamText(f *frame, member string) error {
+func (c *call) streamText(t teller) error {
 	at, pace := c.b.At, c.b.Pace
 	if at == 0 {
 		at = defaultAt
@@ -66,7 +54,7 @@ func (c *call) streamText(f *frame, member string) error {
 	}
 	for i := 0; i < len(c.reply.pieces) || endless; i++ {
 		if i == at {
-			if err := c.strike(f); err != nil {
+			if err := c.strike(t); err != nil {
 				return err
 			}
 		}
@@ -78,40 +66,32 @@ func (c *call) streamText(f *frame, member string) error {
 		piece := c.reply.pieces[i%len(c.reply.pieces)]
 		c.parts++
 		c.sent += len(piece)
-		for choice := range c.reply.choices {
-			if err := c.send(f.choice(choice, member, piece, c.b.Escape, "null")); err != nil {
-				return err
-			}
+		if err := c.send(t.chunk(i, piece)); err != nil {
+			return err
 		}
 	}
 	if at >= len(c.reply.pieces) { // the text was too short for it to strike before
-		return c.strike(f)
+		return c.strike(t)
 	}
 	return nil
 }
 
 // streamEnd closes the books and then the stream.
-func (c *call) streamEnd(f *frame) error {
+func (c *call) streamEnd(t teller) error {
 	c.due = all
-	var last []byte
-	if o := c.req.StreamOptions; o != nil && o.IncludeUsage && c.b.Usage != "missing" {
-		last = f.usage(c.usage())
-	}
+	how, last := completed, t.last(c.b.Fault != NoDone)
 	if c.b.Fault == NoDone {
-		c.sim.leave(c, failed)
-		return c.send(last)
+		how = failed
 	}
-	c.sim.leave(c, completed)
-	return c.send(append(last, "data: [DONE]\n\n"...))
+	c.sim.leave(c, how)
+	return c.send(last)
 }
 
 // strike lets the fault happen. It returns nil when the stream goes on after it.
-func (c *call) strike(f *frame) error {
+func (c *call) strike(t teller) error {
 	if err := c.send(nil); err != nil { // the headers, if nothing was sent before
 		return err
 	}
-	chunk := f.choice(0, `"content":`, "and so on", false, "null")
-	cut := bytes.Index(chunk, []byte("and so on"))
 	switch c.b.Fault {
 	case HangMid:
 		return c.hang()
@@ -119,27 +99,27 @@ func (c *call) strike(f *frame) error {
 		return errCut
 	case EOF:
 		return errEnded
-	case Malformed:
-		return c.send(append(chunk[:cut:cut], "\n\n"...))
-	case ErrorChunk:
-		return c.streamError("data: ")
-	case ErrorEvent:
-		return c.streamError("event: error\ndata: ")
-	case EndlessLine:
-		return c.flood(chunk[:cut], "a", nil)
+	case ErrorChunk, ErrorEvent, Failed:
+		return c.streamError(t.broken(c.b.Fault))
 	case EndlessComments:
 		return c.flood(nil, ": still thinking\n\n", nil)
+	}
+	chunk, cut := t.sample()
+	switch c.b.Fault {
+	case Malformed:
+		return c.send(append(chunk[:cut:cut], "\n\n"...))
+	case EndlessLine:
+		return c.flood(chunk[:cut], "a", nil)
 	case Giant:
-		return c.flood(chunk[:cut], "a", chunk[cut+len("and so on"):])
+		return c.flood(chunk[:cut], "a", chunk[cut+len(sampleText):])
 	}
 	return nil
 }
 
-// streamError ends a stream with an error object.
-func (c *call) streamError(field string) error {
+// streamError ends a stream with an event that says so.
+func (c *call) streamError(event []byte) error {
 	c.sim.leave(c, failed)
-	event := c.streamFailure().append([]byte(field), false)
-	if err := c.send(append(event, "\n\n"...)); err != nil {
+	if err := c.send(event); err != nil {
 		return err
 	}
 	return errEnded

@@ -9,7 +9,10 @@ import (
 
 // whole answers with one JSON object.
 func (c *call) whole() error {
-	body := c.encode()
+	if c.b.Fault == Failed {
+		c.sent = len(c.reply.text) // it was generated, so its usage is told
+	}
+	body := c.req.encode(c)
 	const plain = "application/json"
 	switch c.b.Fault {
 	case HangMid, Cut, Malformed:
@@ -25,6 +28,10 @@ func (c *call) whole() error {
 	case ErrorChunk, ErrorEvent:
 		c.sim.leave(c, failed)
 		c.json(c.streamFailure().append(nil, true))
+		return errEnded
+	case Failed:
+		c.sim.leave(c, failed)
+		c.json(body)
 		return errEnded
 	case EndlessLine, Giant:
 		c.begin(http.StatusOK, plain)
@@ -70,13 +77,14 @@ func (c *call) wholeBroken(body []byte) error {
 // wholeFlood puts amount bytes in front of the text.
 func (c *call) wholeFlood(body []byte) error {
 	c.sent = len(c.reply.text)
-	start := []byte(`"content": "`)
-	at := bytes.Index(body, start)
-	if at < 0 { // null: the refusal takes its place
-		start = []byte(`"refusal": "`)
-		at = bytes.Index(body, start)
+	at := -1
+	for _, name := range []string{"content", "refusal", "text", "arguments", "input", "embedding", "model"} {
+		start := []byte(`"` + name + `": "`)
+		if at = bytes.Index(body, start); at >= 0 {
+			at += len(start)
+			break
+		}
 	}
-	at += len(start)
 	if c.b.Fault == EndlessLine {
 		return c.flood(body[:at], "a", nil)
 	}
