@@ -61,8 +61,8 @@ func TestTheIPLimitSaysWhatIsLeftAndTheTrueWait(t *testing.T) {
 		if said := rates(got); said[0] != "3" || said[1] != "0" || said[2] != strconv.Itoa(wait) {
 			t.Errorf("a refusal says %v, want a limit of 3 with 0 left until Retry-After (%d)", said, wait)
 		}
-		if again := got.header.Get("X-Should-Retry"); again != "" {
-			t.Errorf("x-should-retry is %q on a rate limit", again)
+		if again := got.header.Get("X-Should-Retry"); (again == "false") != (wait > 60) {
+			t.Errorf("x-should-retry is %q with a wait of %d s: SDKs do not wait for longer than a minute, but try again", again, wait)
 		}
 	}
 	if calls := len(r.sim.Requests()); calls != 3 {

@@ -53,12 +53,12 @@ func TestTheREADMEsCommandsExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	targets := map[string]bool{}
-	for _, found := range regexp.MustCompile(`(?m)^([a-z]+):`).FindAllStringSubmatch(string(makefile), -1) {
+	for _, found := range regexp.MustCompile(`(?m)^([a-z0-9]+):`).FindAllStringSubmatch(string(makefile), -1) {
 		targets[found[1]] = true
 	}
 	shell := strings.Join(blocks(text, "sh"), "\n") + strings.Join(quoted(text), "\n")
 	asked := 0
-	for _, found := range regexp.MustCompile(`(?m)(?:^|\$\()make ([a-z]+)`).FindAllStringSubmatch(shell, -1) {
+	for _, found := range regexp.MustCompile(`(?m)(?:^|\$\()make ([a-z0-9]+)`).FindAllStringSubmatch(shell, -1) {
 		if asked++; !targets[found[1]] {
 			t.Errorf("the README says make %s, which is no target", found[1])
 		}
@@ -89,6 +89,32 @@ func TestTheREADMEsCommandsExist(t *testing.T) {
 	for _, want := range []string{"check", "serve", "token"} {
 		if !ran[want] {
 			t.Errorf("the README does not show keyshield %s", want)
+		}
+	}
+}
+
+// TestMakeHelpListsEveryTarget: what it leaves out nobody finds.
+func TestMakeHelpListsEveryTarget(t *testing.T) {
+	t.Parallel()
+	if missing("make") {
+		t.Skip("there is no make on this machine")
+	}
+	root := filepath.Join("..", "..")
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	phony := regexp.MustCompile(`(?m)^\.PHONY: (.+)$`).FindStringSubmatch(string(makefile))
+	if phony == nil {
+		t.Fatal("the Makefile names no targets")
+	}
+	help, err := exec.CommandContext(t.Context(), "make", "-s", "-C", root, "help").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range strings.Fields(phony[1]) {
+		if !regexp.MustCompile(`(?m)^` + target + `\t\S`).Match(help) {
+			t.Errorf("make help does not say what %s is for:\n%s", target, help)
 		}
 	}
 }

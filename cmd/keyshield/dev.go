@@ -10,12 +10,14 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"keyshield/internal/auth"
 	"keyshield/internal/config"
+	"keyshield/internal/policy"
 	"keyshield/internal/secret"
 	"keyshield/internal/sim"
 )
@@ -81,7 +83,7 @@ func dev(ctx context.Context, p process) int {
 		fmt.Fprintf(p.stderr, "keyshield dev: %v\n", err)
 		return exitFailed
 	}
-	welcome(p.stdout, "http://"+l.Addr().String(), token, tokenLife(cfg.Auth), behind(cfg, real))
+	welcome(p.stdout, cfg, "http://"+l.Addr().String(), token, behind(cfg, real))
 	if err := answer(ctx, cfg, l, newLogger(p.stderr, cfg)); err != nil {
 		fmt.Fprintf(p.stderr, "keyshield dev: %v\n", err)
 		return exitFailed
@@ -163,16 +165,27 @@ func behind(cfg config.Config, real bool) string {
 }
 
 // welcome prints what to paste.
-func welcome(w io.Writer, url, token string, life time.Duration, behind string) {
+func welcome(w io.Writer, cfg config.Config, url, token, behind string) {
 	fmt.Fprintf(w, "\nkeyshield dev  —  %s\n\n", behind)
 	note := ""
 	if token == "" {
 		token = "<a token of your identity provider>"
 	} else {
-		note = fmt.Sprintf(" (the token is valid for %s)", life)
+		note = fmt.Sprintf(" (the token is valid for %s)", tokenLife(cfg.Auth))
 	}
-	fmt.Fprintf(w, "Listening on %s\n\nAsk for a text%s:\n\n%s\n\nThe same as a stream, word by word:\n\n%s\n\nFrom a web page on localhost:\n\n%s\n\nStop with Ctrl-C.\n\n",
-		url, note, curl(url, token, false), curl(url, token, true), fetch(url, token))
+	fmt.Fprintf(w, "Listening on %s\n\n", url)
+	if slices.Contains(cfg.Server.Endpoints, policy.TextEndpoint) {
+		fmt.Fprintf(w, "Ask for a text%s:\n\n%s\n\nThe same as a stream, word by word:\n\n%s\n\nFrom a web page on localhost:\n\n%s\n\n",
+			note, curl(url, token, false), curl(url, token, true), fetch(url, token))
+	}
+	if slices.Contains(cfg.Server.Endpoints, string(policy.Chat)) {
+		fmt.Fprintf(w, "With OpenAI's own SDK, and with whatever else takes a base URL:\n\n%s\n\n", sdk(url, token))
+	}
+	fmt.Fprint(w, "Stop with Ctrl-C.\n\n")
+}
+
+func sdk(url, token string) string {
+	return fmt.Sprintf("  const openai = new OpenAI({\n    baseURL: \"%s/v1\",\n    apiKey: \"%s\", // the user's, so it may be in a browser\n    dangerouslyAllowBrowser: true,\n  });", url, token)
 }
 
 func curl(url, token string, stream bool) string {

@@ -22,6 +22,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/google/go-cmp/cmp"
 
 	"keyshield/api"
 )
@@ -106,14 +107,23 @@ func TestTheDescriptionIsFitForGenerators(t *testing.T) {
 func TestEveryErrorIsDescribedWhereItCanOccur(t *testing.T) {
 	t.Parallel()
 	doc := description(t)
+	const asks, spends = "200 401 403 429 500 503", "200 400 401 403 404 408 413 415 422 429 500 502 503 504"
 	wants := map[string]string{
-		"POST /api/generate-text": "200 400 401 403 408 413 415 422 429 500 502 503 504",
-		"POST /api/ai/chat":       "200 400 401 403 408 413 415 422 429 500 502 503 504",
-		"GET /openapi.yaml":       "200 403 429 503",
-		"GET /api/usage/me":       "200 401 403 429 500 503",
-		"GET /readyz":             "200 503",
-		"GET /livez":              "200",
-		"GET /healthz":            "200",
+		"POST /api/generate-text":   "200 400 401 403 408 413 415 422 429 500 502 503 504",
+		"POST /api/ai/chat":         "200 400 401 403 408 413 415 422 429 500 502 503 504",
+		"POST /api/chat":            "200 400 401 403 408 413 415 429 500 502 503 504", // filtered: the stream says so
+		"POST /api/completion":      "200 400 401 403 408 413 415 429 500 502 503 504",
+		"POST /v1/chat/completions": spends,
+		"POST /v1/responses":        spends,
+		"POST /v1/embeddings":       spends,
+		"POST /v1/moderations":      spends,
+		"GET /v1/models":            asks,
+		"GET /v1/models/{id}":       "200 401 403 404 429 500 503",
+		"GET /api/usage/me":         asks,
+		"GET /openapi.yaml":         "200 403 429 503",
+		"GET /readyz":               "200 503",
+		"GET /livez":                "200",
+		"GET /healthz":              "200",
 	}
 	for name, o := range operations(doc) {
 		if got := strings.Join(slices.Sorted(maps.Keys(o.Responses.Map())), " "); got != wants[name] {
@@ -123,20 +133,36 @@ func TestEveryErrorIsDescribedWhereItCanOccur(t *testing.T) {
 		if open == strings.Contains(wants[name], "401") {
 			t.Errorf("%s: open to everybody is %t", name, open)
 		}
+		_, path, _ := strings.Cut(name, " ")
+		for status, response := range o.Responses.Map() {
+			if status >= "400" && strings.HasPrefix(response.Ref, "#/components/responses/OpenAI") != asOpenAI(path) {
+				t.Errorf("%s: %s is in the shape of %s", name, status, response.Ref)
+			}
+		}
 	}
 	for name, response := range doc.Components.Responses {
+		kind, ours := strings.CutPrefix(name, "OpenAI")
+		shape := "#/components/schemas/Error"
+		if ours {
+			shape = "#/components/schemas/OpenAIError"
+		}
 		content := response.Value.Content["application/json"]
-		if content == nil || content.Schema.Ref != "#/components/schemas/Error" || response.Value.Headers["X-Request-Id"] == nil {
-			t.Errorf("the response %s is not an Error with an X-Request-Id", name)
+		if content == nil || content.Schema.Ref != shape || response.Value.Headers["X-Request-Id"] == nil {
+			t.Errorf("the response %s is not a %s with an X-Request-Id", name, shape)
 		}
-		if waits := name == "TooMany" || name == "Unavailable"; waits != (response.Value.Headers["Retry-After"] != nil) {
-			t.Errorf("the response %s: Retry-After belongs to 429 and 503", name)
+		waits := kind == "TooMany" || kind == "Unavailable"
+		if waits != (response.Value.Headers["Retry-After"] != nil) || waits != (response.Value.Headers["X-Should-Retry"] != nil) {
+			t.Errorf("the response %s: Retry-After and X-Should-Retry belong to 429 and 503", name)
 		}
-		if token := name == "Unauthorized" || name == "Forbidden"; token != (response.Value.Headers["WWW-Authenticate"] != nil) {
-			t.Errorf("the response %s: WWW-Authenticate belongs to 401 and 403", name)
+		// On /v1 a bad token is a 401 like a missing one, and a 403 never about it.
+		if token := kind == "Unauthorized" || name == "Forbidden"; token != (response.Value.Headers["WWW-Authenticate"] != nil) {
+			t.Errorf("the response %s: WWW-Authenticate belongs to what is about the token", name)
 		}
 	}
 }
+
+// asOpenAI reports whether a path's errors are in OpenAI's shape.
+func asOpenAI(path string) bool { return strings.HasPrefix(path, "/v1/") }
 
 // statusNames are how the code writes what the description numbers.
 var statusNames = map[string]int{
@@ -146,7 +172,8 @@ var statusNames = map[string]int{
 }
 
 // refusals are the codes that the program can answer with, and their statuses:
-// every apierr.New in what it is built from, and every refuse of package prompt.
+// every apierr.New in what it is built from, every refuse of package prompt, and
+// every Refuse of package strict.
 func refusals(t *testing.T) map[string][]int {
 	t.Helper()
 	all := map[string][]int{}
@@ -178,32 +205,25 @@ func refusalOf(pkg string, n ast.Node) (status int, code string) {
 	if !ok {
 		return 0, ""
 	}
-	args := call.Args
+	on, name := pkg, "" // apierr.New(status, code, …), s.refuse(code, …), refuse(code, …)
 	switch f := call.Fun.(type) {
-	case *ast.SelectorExpr: // apierr.New(status, code, …), s.refuse(code, …)
-		switch x, _ := f.X.(*ast.Ident); {
-		case x != nil && x.Name == "apierr" && f.Sel.Name == "New":
-			if name, ok := args[0].(*ast.SelectorExpr); ok {
-				status = statusNames[name.Sel.Name]
-			}
-			args = args[1:]
-		case pkg == "prompt" && f.Sel.Name == "refuse":
-			status = http.StatusBadRequest
-		default:
-			return 0, ""
+	case *ast.SelectorExpr:
+		name = f.Sel.Name
+		if x, ok := f.X.(*ast.Ident); ok {
+			on = x.Name
 		}
 	case *ast.Ident:
-		switch {
-		case pkg == "prompt" && f.Name == "refuse":
-			status = http.StatusBadRequest
-		case pkg == "apierr" && f.Name == "New":
-			if name, ok := args[0].(*ast.SelectorExpr); ok {
-				status = statusNames[name.Sel.Name]
-			}
-			args = args[1:]
-		default:
-			return 0, ""
+		name = f.Name
+	}
+	args := call.Args
+	switch {
+	case on == "apierr" && name == "New":
+		if constant, ok := args[0].(*ast.SelectorExpr); ok {
+			status = statusNames[constant.Sel.Name]
 		}
+		args = args[1:]
+	case pkg == "prompt" && name == "refuse", name == "Refuse":
+		status = http.StatusBadRequest
 	default:
 		return 0, ""
 	}
@@ -216,47 +236,81 @@ func refusalOf(pkg string, n ast.Node) (status int, code string) {
 	return status, code
 }
 
+// What is sent in one of the two shapes only.
+var (
+	onlyAsText   = []string{"invalid_prompt", "prompt_too_long", "prompt_empty", "model_not_allowed", "content_filtered", "output_limit_reached"}
+	onlyAsOpenAI = []string{"model_not_found"}
+)
+
+// asOpenAIHasIt is a refusal on /v1.
+func asOpenAIHasIt(status int, code string) (int, string) {
+	switch code {
+	case "token_invalid":
+		return http.StatusUnauthorized, "invalid_api_key"
+	case "rate_limited", "too_many_streams", "budget_busy":
+		return status, "rate_limit_exceeded"
+	case "budget_exhausted":
+		return status, "insufficient_quota"
+	}
+	return status, code
+}
+
 // TestEveryCodeIsDescribed, with the status that it comes with, and none that
-// nobody sends.
+// nobody sends; in both shapes.
 func TestEveryCodeIsDescribed(t *testing.T) {
 	t.Parallel()
 	doc := description(t)
-	var listed []string
-	for _, code := range doc.Components.Schemas["Code"].Value.Enum {
-		listed = append(listed, code.(string))
-	}
-	told := map[int]string{} // by status
-	for _, o := range operations(doc) {
-		for status, response := range o.Responses.Map() {
-			told[must(strconv.Atoi(status))] += *response.Value.Description
-		}
-	}
 	sent := refusals(t)
-	for code, statuses := range sent {
-		if !slices.Contains(listed, code) {
-			t.Errorf("%s is sent, and the description's enum lacks it", code)
-		}
-		for _, status := range statuses {
-			switch {
-			case status == 0:
-				t.Errorf("%s is sent with a status that this test cannot read", code)
-			case status == 404 || status == 405: // of no operation
-			case code == "upstream_interrupted": // only ever in a stream
-				if !strings.Contains(string(api.Description), `"code":"upstream_interrupted"`) {
-					t.Errorf("the description shows no stream that ends with %s", code)
-				}
-			case !strings.Contains(told[status], code):
-				t.Errorf("%s is sent with %d, whose description does not name it: %s", code, status, told[status])
-			}
-		}
-	}
-	for _, code := range listed {
-		if _, ok := sent[code]; !ok {
-			t.Errorf("the description's enum has %s, which nobody sends", code)
-		}
-	}
 	if len(sent) < 20 {
 		t.Errorf("only %d codes were found in the code", len(sent))
+	}
+	for _, shape := range []struct {
+		enum   string
+		openAI bool
+		others []string
+	}{{"Code", false, onlyAsOpenAI}, {"OpenAICode", true, onlyAsText}} {
+		told := map[int]string{} // by status
+		for name, o := range operations(doc) {
+			if _, path, _ := strings.Cut(name, " "); asOpenAI(path) != shape.openAI {
+				continue
+			}
+			for status, response := range o.Responses.Map() {
+				told[must(strconv.Atoi(status))] += *response.Value.Description
+			}
+		}
+		want := map[string]bool{}
+		if shape.openAI {
+			want["invalid_request"] = true // OpenAI's own refusal, without a code
+		}
+		for code, statuses := range sent {
+			if slices.Contains(shape.others, code) {
+				continue
+			}
+			for _, status := range statuses {
+				if shape.openAI {
+					status, code = asOpenAIHasIt(status, code)
+				}
+				want[code] = true
+				switch {
+				case status == 0:
+					t.Errorf("%s is sent with a status that this test cannot read", code)
+				case status == http.StatusMethodNotAllowed, status == http.StatusNotFound && !shape.openAI: // of no operation
+				case code == "upstream_interrupted": // only ever in a stream
+					if !strings.Contains(string(api.Description), `"code":"upstream_interrupted"`) {
+						t.Errorf("the description shows no stream that ends with %s", code)
+					}
+				case !strings.Contains(told[status], code):
+					t.Errorf("%s is sent with %d, whose description does not name it: %s", code, status, told[status])
+				}
+			}
+		}
+		listed := map[string]bool{}
+		for _, code := range doc.Components.Schemas[shape.enum].Value.Enum {
+			listed[code.(string)] = true
+		}
+		if diff := cmp.Diff(want, listed); diff != "" {
+			t.Errorf("the enum %s, and what is sent (-sent +listed):\n%s", shape.enum, diff)
+		}
 	}
 }
 

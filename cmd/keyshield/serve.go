@@ -86,6 +86,7 @@ func serverConfig(cfg config.Config) server.Config {
 		Trust:       cfg.Server.TrustedProxy,
 		RateIP:      cfg.Limits.RateIP,
 		MaxBody:     int64(cfg.Server.MaxBody),
+		MaxBodyV1:   int64(cfg.Server.MaxBodyV1),
 		MaxInFlight: cfg.Server.MaxInFlight,
 		Text: policy.TextSettings{
 			Model:           cfg.Text.Model,
@@ -93,7 +94,10 @@ func serverConfig(cfg config.Config) server.Config {
 			Temperature:     cfg.Text.Temperature,
 			ReasoningEffort: cfg.Text.ReasoningEffort,
 		},
-		StripHTML:    cfg.Text.StripHTML,
+		StripHTML:      cfg.Text.StripHTML,
+		Endpoints:      cfg.Server.Endpoints,
+		SystemPromptV1: cfg.V1.SystemPromptV1,
+
 		Plans:        cfg.Plans,
 		Prices:       cfg.Prices,
 		Multiplier:   cfg.Multiplier,

@@ -27,6 +27,8 @@ func plansRule(t *testing.T) {
 	for name, show := range map[string]func(*testing.T){
 		"requests": planLimitsRequests, "streams": planLimitsStreams, "endpoints and models": planOpensEndpointsAndModels,
 		"prompt_chars and output_tokens": planBoundsTexts, "budgets": planHasBudgets, "default": plansHaveADefault,
+		"output_tokens_v1": planBoundsV1, "system_messages": planForbidsSystemMessages, "logprobs": planOpensLogprobs, "service_tiers": planOpensTiers,
+		"models on /v1": planOpensModels,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); show(t) })
 	}

@@ -22,7 +22,9 @@ func effects() map[string]func(*testing.T) {
 		"PUBLIC_URL":      publicURLIsAnOrigin,
 		"TRUSTED_PROXY":   trustedProxyNamesTheClient,
 		"ALLOWED_ORIGINS": allowedOriginsMayCall,
+		"ENDPOINTS":       endpointsAreOpened,
 		"MAX_BODY":        maxBodyCaps,
+		"MAX_BODY_V1":     maxBodyOfV1Caps,
 		"MAX_IN_FLIGHT":   maxInFlightBounds,
 		"SHUTDOWN_GRACE":  shutdownGraceIsGiven,
 		"LOG_LEVEL":       logLevelChooses,
@@ -43,6 +45,10 @@ func effects() map[string]func(*testing.T) {
 		"STRIP_HTML":        htmlIsStripped,
 		"TEMPERATURE":       temperatureIsSent,
 		"REASONING_EFFORT":  effortIsSent,
+
+		"MODELS":               modelsMayBeAsked,
+		"MAX_OUTPUT_TOKENS_V1": outputOfV1IsBounded,
+		"SYSTEM_PROMPT_V1":     systemPromptOfV1ComesFirst,
 
 		"JWT_SECRET":          secretVerifies,
 		"AUTH_PROVIDER":       providersVerify,

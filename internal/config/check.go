@@ -139,11 +139,16 @@ func (l *Loaded) checkText() {
 	if !modelID.MatchString(c.Model) || secretive(c.Model) {
 		l.problem("OPENAI_MODEL", "OPENAI_MODEL must be one model's id, not "+quote(c.Model), "OPENAI_MODEL=gpt-6-luna")
 	}
-	if !utf8.ValidString(c.SystemPrompt) || strings.ContainsRune(c.SystemPrompt, 0) || len(c.SystemPrompt) > maxFile {
-		l.problem("SYSTEM_PROMPT", fmt.Sprintf("SYSTEM_PROMPT must be UTF-8 text of at most %d KiB", maxFile>>10), "SYSTEM_PROMPT=You are a helpful assistant.")
-	}
+	l.checkPrompt("SYSTEM_PROMPT", c.SystemPrompt)
+	l.checkPrompt("SYSTEM_PROMPT_V1", l.Config.V1.SystemPromptV1)
 	if l.sound("MAX_PROMPT_CHARS") && l.sound("MAX_BODY") {
 		l.checkRoom("MAX_PROMPT_CHARS", c.MaxPromptChars)
+	}
+}
+
+func (l *Loaded) checkPrompt(name, prompt string) {
+	if !utf8.ValidString(prompt) || strings.ContainsRune(prompt, 0) || len(prompt) > maxFile {
+		l.problem(name, fmt.Sprintf("%s must be UTF-8 text of at most %d KiB", name, maxFile>>10), name+"=You are a helpful assistant.")
 	}
 }
 

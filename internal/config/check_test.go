@@ -52,6 +52,11 @@ func TestWhatDoesNotParseOrIsOutOfBoundsIsRefused(t *testing.T) {
 		"DATA_DIR":             {"/dev/null", "/dev/null/data"},
 		"LEDGER_EPHEMERAL":     {"true", "yes", "Accept"},
 		"EXPOSE_BUDGET":        {"yes", "1"},
+		"ENDPOINTS":            {"all", "text,", ",", "Chat", "text,chat,text", "chat/completions", "text;chat", "none", strings.Repeat("chat,", 1000)},
+		"MAX_BODY_V1":          {"0", "17MiB", "1MB", "off"},
+		"MODELS":               {"gpt 4", ",", "gpt-6-luna,", "gpt-6-luna,gpt-6-luna", "none of them", "gpt-99-mystery", "gpt-4o-latest", "o1-pro", strings.Repeat("a", 129), strings.Repeat("a,", 1000)},
+		"MAX_OUTPUT_TOKENS_V1": {"15", "0", "-1", "128001", "2k", "off"},
+		"SYSTEM_PROMPT_V1":     {"\xff", "a\x00b", strings.Repeat("a", 65537)},
 	} {
 		for _, value := range values {
 			l := serve(t, name+"="+value)
@@ -81,6 +86,8 @@ func TestFixesAreRight(t *testing.T) {
 		"HANGUP=x", "DRAIN_TOKENS=x", "LEDGER_EPHEMERAL=x", "EXPOSE_BUDGET=x", "BUDGET_MONTH=off", "BUDGET_MONTH=0.0001", "BUDGET_USER_DAY=0.000001",
 		"OPENAI_BASE_URL=https://llm.example.com/v1", "JWT_PLAN_CLAIM=sub", "JWT_USER_CLAIM=plan", "JWT_PLAN_CLAIM=a..b",
 		"ALLOWED_ORIGINS=HTTPS://App.Example.com:443/x,localhost:3000", "REASONING_EFFORT=high", "ALLOWED_ORIGINS=",
+		"ENDPOINTS=Text, moderation,Chat,response", "ENDPOINTS=all", "ENDPOINTS=chat,chat", "ENDPOINTS=embeddings", "ENDPOINTS=text,embeddings,chat", "MAX_BODY_V1=x", "MODELS=a b,gpt-6-sol",
+		"MODELS=gpt-4o-latest", "MODELS=gpt-99-mystery,gpt-6-sol", "MODELS=text-embedding-3-small,text-embedding-3-small", "MAX_OUTPUT_TOKENS_V1=x", "SYSTEM_PROMPT_V1=\xff",
 	} {
 		l := serve(t, wrong)
 		if len(l.Problems) == 0 {

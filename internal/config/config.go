@@ -34,6 +34,7 @@ type Config struct {
 	Server   Server   `desc:"Server"`
 	OpenAI   OpenAI   `desc:"OpenAI"`
 	Text     Text     `desc:"Text API"`
+	V1       V1       `desc:"OpenAI-compatible API"`
 	Identity Identity `desc:"Identity"`
 	Limits   Limits   `desc:"Limits"`
 	Money    Money    `desc:"Money"`
@@ -60,7 +61,9 @@ type Server struct {
 	PublicURL     string        `env:"PUBLIC_URL" eg:"https://api.example.com" desc:"this server's own origin, as browsers see it; Render, Railway, Fly and Heroku tell it by themselves"`
 	TrustedProxy  limit.Trust   `env:"TRUSTED_PROXY" envDefault:"none" desc:"who says what the client's address is: none (nobody, take the connection's), render, railway, fly, cloudflare, heroku, cloudrun, header:<name>,<CIDR>, a number of proxies, or their CIDRs"`
 	Origins       Origins       `env:"ALLOWED_ORIGINS" must:"required" eg:"https://app.example.com" desc:"the websites that may call, exactly as browsers name them, separated by commas; none means no website (only servers and apps)"`
-	MaxBody       Bytes         `env:"MAX_BODY" envDefault:"64KiB" min:"1KiB" max:"16MiB" desc:"the largest request body"`
+	Endpoints     Endpoints     `env:"ENDPOINTS" envDefault:"text" dev:"text,chat,responses,embeddings,moderations" desc:"what is open, separated by commas: text (the text API), and of the OpenAI-compatible API chat (with /api/chat and /api/completion), responses, embeddings and moderations"`
+	MaxBody       Bytes         `env:"MAX_BODY" envDefault:"64KiB" min:"1KiB" max:"16MiB" desc:"the largest request body on the text API"`
+	MaxBodyV1     Bytes         `env:"MAX_BODY_V1" envDefault:"1MiB" min:"1KiB" max:"16MiB" desc:"the same on /v1, /api/chat and /api/completion"`
 	MaxInFlight   int           `env:"MAX_IN_FLIGHT" envDefault:"10000" min:"1" max:"1000000" desc:"requests under way at once; more are told to come back"`
 	ShutdownGrace time.Duration `env:"SHUTDOWN_GRACE" envDefault:"25s" min:"0s" max:"10m" desc:"how long running answers may take to end when the server stops"`
 	LogLevel      slog.Level    `env:"LOG_LEVEL" envDefault:"info" oneof:"debug info warn error" desc:"the least that is logged"`
@@ -73,7 +76,7 @@ type OpenAI struct {
 	BaseURL           string        `env:"OPENAI_BASE_URL" envDefault:"https://api.openai.com/v1" desc:"where OpenAI is: https, or http on this machine only"`
 	Organization      string        `env:"OPENAI_ORGANIZATION" eg:"org-abc123" desc:"the organisation to bill, if the key has several"`
 	Project           string        `env:"OPENAI_PROJECT" eg:"proj_abc123" desc:"the project to bill, if the key has several"`
-	UpstreamTimeout   time.Duration `env:"UPSTREAM_TIMEOUT" envDefault:"60s" min:"100ms" max:"30m" desc:"for a whole answer; half of it for the first byte"`
+	UpstreamTimeout   time.Duration `env:"UPSTREAM_TIMEOUT" envDefault:"60s" min:"100ms" max:"30m" desc:"for a whole answer; half of it for the first byte of a stream, and of the text API's answers"`
 	StreamIdleTimeout time.Duration `env:"STREAM_IDLE_TIMEOUT" envDefault:"60s" min:"100ms" max:"30m" desc:"the longest silence in a stream"`
 	StreamMax         time.Duration `env:"STREAM_MAX" envDefault:"10m" min:"100ms" max:"6h" desc:"the longest stream"`
 }
@@ -81,12 +84,20 @@ type OpenAI struct {
 // Text is what a prompt is sent with. The client has no say in it.
 type Text struct {
 	Model           string   `env:"OPENAI_MODEL" envDefault:"gpt-6-luna" desc:"the model that answers"`
-	SystemPrompt    string   `env:"SYSTEM_PROMPT" envDefault:"You are a helpful assistant." desc:"what the model is told before the prompt"`
+	SystemPrompt    string   `env:"SYSTEM_PROMPT" envDefault:"You are a helpful assistant." desc:"what the model is told before the prompt; also for /api/chat and /api/completion"`
 	MaxOutputTokens int      `env:"MAX_OUTPUT_TOKENS" envDefault:"150" min:"1" max:"128000" desc:"the longest answer, reasoning included; at least 1024 when the model reasons"`
-	MaxPromptChars  int      `env:"MAX_PROMPT_CHARS" envDefault:"300" min:"1" max:"1000000" desc:"the longest prompt, in characters"`
+	MaxPromptChars  int      `env:"MAX_PROMPT_CHARS" envDefault:"300" min:"1" max:"1000000" desc:"the longest prompt, in characters, and each message of a user on /api/chat"`
 	StripHTML       bool     `env:"STRIP_HTML" envDefault:"true" oneof:"true false" desc:"take HTML tags out of prompts; false for apps about code"`
 	Temperature     *float64 `env:"TEMPERATURE" min:"0" max:"2" eg:"0.7" desc:"how freely the model chooses its words; unset leaves it to the model, and a model that reasons takes none"`
-	ReasoningEffort string   `env:"REASONING_EFFORT" envDefault:"none" oneof:"none minimal low medium high xhigh" desc:"how much the model reasons before it answers; sent to models that take it"`
+	ReasoningEffort string   `env:"REASONING_EFFORT" envDefault:"none" oneof:"none minimal low medium high xhigh" desc:"how much the model reasons before it answers, and on /v1 where the client does not say; sent to models that take it"`
+}
+
+// V1 is what the OpenAI-compatible API adds to what the client asks. Once loaded,
+// Models are those in force; moderations have the free ones besides.
+type V1 struct {
+	Models            Models `env:"MODELS" eg:"gpt-6-luna,text-embedding-3-small" desc:"the models that clients may ask for on /v1, by their exact ids, separated by commas; unset means OPENAI_MODEL, and in dev text-embedding-3-small and omni-moderation-latest too; free moderation models need not be named"`
+	MaxOutputTokensV1 int    `env:"MAX_OUTPUT_TOKENS_V1" envDefault:"2048" min:"16" max:"128000" desc:"the longest answer on /v1, /api/chat and /api/completion, reasoning included; clients may ask for less"`
+	SystemPromptV1    string `env:"SYSTEM_PROMPT_V1" eg:"Answer in English" desc:"told to the model on /v1 before all that the client says, which cannot remove it; /api/chat and /api/completion have SYSTEM_PROMPT; unset means nothing"`
 }
 
 // Identity says whose tokens to believe: those signed with a secret, or those of
@@ -110,7 +121,7 @@ type Identity struct {
 
 // Limits says how often. Rates are <number>/<duration>.
 type Limits struct {
-	RateIP            limit.Rate `env:"RATE_LIMIT_IP" envDefault:"20/15m" dev:"600/15m" desc:"POSTs that can spend, per client address; <number>/<duration>, or off"`
+	RateIP            limit.Rate `env:"RATE_LIMIT_IP" envDefault:"20/15m" dev:"600/15m" desc:"POSTs that can spend, per client address, of which a server that asks for all its users has one; <number>/<duration>, or off"`
 	RateUser          limit.Rate `env:"RATE_LIMIT_USER" envDefault:"100/1h" desc:"the same, per signed-in user"`
 	MaxStreamsPerUser Cap        `env:"MAX_STREAMS_PER_USER" envDefault:"5" min:"1" max:"100000" desc:"streams at once, per signed-in user; a number, or off"`
 	Breaker           limit.Rate `env:"BREAKER" envDefault:"3/10s" desc:"how many calls may fail, and leave charges whose cost nobody proves, before OpenAI is left alone for two seconds; <number>/<duration>, or off"`
@@ -130,7 +141,7 @@ type Money struct {
 	Hangup          string            `env:"HANGUP" envDefault:"cancel" oneof:"cancel drain" desc:"what happens to an answer whose client has gone: cancel stops it and charges the most that it can have cost; drain reads it to its end, where its true cost stands"`
 	DrainTokens     int               `env:"DRAIN_TOKENS" envDefault:"1024" min:"1" max:"128000" desc:"the longest rest of an answer that is drained, in tokens"`
 	DataDir         string            `env:"DATA_DIR" envDefault:"./data" desc:"the folder that keeps what was spent, on a disk that outlives the program; in dev a temporary one, if this is unset"`
-	LedgerEphemeral string            `env:"LEDGER_EPHEMERAL" oneof:"accept" desc:"accept says in full that DATA_DIR may be gone with the next start, so that budgets hold from start to start only"`
+	LedgerEphemeral string            `env:"LEDGER_EPHEMERAL" oneof:"accept" desc:"the word accept says in full that DATA_DIR may be gone with the next start, so that budgets hold from start to start only"`
 	ExposeBudget    bool              `env:"EXPOSE_BUDGET" envDefault:"false" oneof:"true false" desc:"tell clients how many dollars are left under the tightest budget, theirs or everyone's, in X-Budget-Remaining"`
 }
 

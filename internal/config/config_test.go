@@ -85,6 +85,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		"JWT_PLAN_CLAIM": c.Auth.PlanClaim, "BUDGET_MONTH": c.Money.BudgetMonth.String(), "BUDGET_DAY": c.Money.BudgetDay.String(),
 		"BUDGET_USER_DAY": c.Money.BudgetUserDay.String(), "BUDGET_USER_MONTH": c.Money.BudgetUserMonth.String(), "BUDGET_SOFT": c.Money.BudgetSoft,
 		"PRICE_MULTIPLIER": c.Multiplier, "HANGUP": c.Money.Hangup, "DRAIN_TOKENS": c.Money.DrainTokens, "LEDGER_EPHEMERAL": c.Ephemeral, "EXPOSE_BUDGET": c.Money.ExposeBudget,
+		"ENDPOINTS": c.Server.Endpoints, "MAX_BODY_V1": c.Server.MaxBodyV1, "MODELS": c.V1.Models, "MAX_OUTPUT_TOKENS_V1": c.V1.MaxOutputTokensV1, "SYSTEM_PROMPT_V1": c.V1.SystemPromptV1,
 	}
 	want := map[string]any{
 		"PORT": 3000, "HOST": "", "MAX_BODY": config.Bytes(64 << 10), "MAX_IN_FLIGHT": 10000,
@@ -100,6 +101,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		"JWT_PLAN_CLAIM":       "plan", "BUDGET_MONTH": "$20", "BUDGET_DAY": "$4",
 		"BUDGET_USER_DAY": "$1", "BUDGET_USER_MONTH": "off", "BUDGET_SOFT": config.Percents{50, 80, 100},
 		"PRICE_MULTIPLIER": policy.Same, "HANGUP": "cancel", "DRAIN_TOKENS": 1024, "LEDGER_EPHEMERAL": false, "EXPOSE_BUDGET": false,
+		"ENDPOINTS": config.Endpoints{"text"}, "MAX_BODY_V1": config.Bytes(1 << 20), "MODELS": config.Models{"gpt-6-luna"}, "MAX_OUTPUT_TOKENS_V1": 2048, "SYSTEM_PROMPT_V1": "",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults differ from the contract (-want +got):\n%s", diff)
@@ -197,6 +199,9 @@ func TestDevNeedsNothing(t *testing.T) {
 	}
 	if c.Money.DataDir != "" || l.Sources["DATA_DIR"] != config.FromDefault {
 		t.Errorf("dev must be told that no folder was named; got %q", c.Money.DataDir)
+	}
+	if diff := cmp.Diff(config.Endpoints{"text", "chat", "responses", "embeddings", "moderations"}, c.Server.Endpoints); diff != "" {
+		t.Errorf("dev opens (-want +got):\n%s", diff)
 	}
 	if !c.Auth.Secret.IsZero() || !c.OpenAI.Key.IsZero() || c.Auth.MaxLifetime != 24*time.Hour {
 		t.Errorf("dev must be told that there is no secret and no key; auth = %+v", c.Auth)

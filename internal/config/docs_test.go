@@ -90,6 +90,9 @@ func TestExampleChangesNothing(t *testing.T) {
 		if diff := cmp.Diff(want.Text, l.Config.Text); diff != "" {
 			t.Errorf("%s (-default +example):\n%s", about, diff)
 		}
+		if diff := cmp.Diff(want.V1, l.Config.V1); diff != "" {
+			t.Errorf("%s (-default +example):\n%s", about, diff)
+		}
 		if diff := cmp.Diff(want.Limits, l.Config.Limits); diff != "" {
 			t.Errorf("%s (-default +example):\n%s", about, diff)
 		}
@@ -136,7 +139,7 @@ func TestPrintShowsWhatIsInForce(t *testing.T) {
 	write(t, dir+"/.env", "MAX_BODY=1MiB\n")
 	write(t, dir+"/secret", testSecret)
 	l := config.Load(config.Serve, right("UPSTREAM_TIMEOUT=90s", "TEMPERATURE=0.25", "JWT_SECRET=", "JWT_SECRET_FILE=secret", "STREAM_MAX=x", "SYSTEM_PROMPT=one\ntwo",
-		"BUDGET_MONTH=7.5", "BUDGET_USER_DAY=off", "OPENAI_BASE_URL=https://eu.api.openai.com/v1"), dir)
+		"ENDPOINTS=text, chat", "BUDGET_MONTH=7.5", "BUDGET_USER_DAY=off", "OPENAI_BASE_URL=https://eu.api.openai.com/v1"), dir)
 	var out strings.Builder
 	l.Print(&out)
 	for _, want := range []string{
@@ -146,6 +149,7 @@ func TestPrintShowsWhatIsInForce(t *testing.T) {
 		`BUDGET_MONTH +\$7\.50 +environment`, `BUDGET_DAY +\$1\.50 +default \(a fifth of BUDGET_MONTH\)`, `BUDGET_USER_DAY +off +environment`,
 		`BUDGET_USER_MONTH +off +default \(as much as all together\)`, `PRICE_MULTIPLIER +1\.1 +default \(by the host of OPENAI_BASE_URL\)`,
 		`PRICES_FILE +\(not set\) +default \(prices 20\d\d-\d\d-\d\d\)`, `DATA_DIR +\S+/data"? +default`, `TRUSTED_PROXY +none +default`,
+		`ENDPOINTS +text,chat +environment`, `MODELS +gpt-6-luna +default \(OPENAI_MODEL\)`, `MAX_BODY_V1 +1MiB +default`, `MAX_OUTPUT_TOKENS_V1 +2048 +default`, `SYSTEM_PROMPT_V1 +\(not set\) +default`,
 	} {
 		if !regexp.MustCompile(`(?m)^  ` + want + `$`).MatchString(out.String()) {
 			t.Errorf("no line like %q in:\n%s", want, out.String())

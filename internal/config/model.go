@@ -24,7 +24,7 @@ func (l *Loaded) checkModel(now time.Time) {
 		l.checkUnknownModel(c)
 		return
 	}
-	l.checkRetirement(m, now)
+	l.checkRetirement("OPENAI_MODEL", m, "OPENAI_MODEL=gpt-6-luna", now)
 
 	effort := c.ReasoningEffort
 	if !m.Reasons {
@@ -47,7 +47,7 @@ func (l *Loaded) checkModel(now time.Time) {
 		}
 		l.problem("TEMPERATURE", text, "TEMPERATURE=")
 	}
-	if c.MaxOutputTokens < leastReasoning && l.sound("MAX_OUTPUT_TOKENS") {
+	if c.MaxOutputTokens < leastReasoning && l.Config.Server.Endpoints.open(policy.TextEndpoint) && l.sound("MAX_OUTPUT_TOKENS") {
 		l.problem("MAX_OUTPUT_TOKENS", fmt.Sprintf("MAX_OUTPUT_TOKENS is %d, but %s reasons first, which counts: with less than %d it may have nothing left to answer with", c.MaxOutputTokens, m.ID, leastReasoning), fmt.Sprintf("MAX_OUTPUT_TOKENS=%d", leastReasoning))
 	}
 }
@@ -74,12 +74,14 @@ func (l *Loaded) leastOutput() int {
 	return 1
 }
 
-func (l *Loaded) checkRetirement(m policy.Model, now time.Time) {
+// checkRetirement looks after a model that the setting name asks for; instead is
+// a line without it.
+func (l *Loaded) checkRetirement(name string, m policy.Model, instead string, now time.Time) {
 	day := m.Retires.Format(time.DateOnly)
 	switch {
 	case m.RetiredBy(now):
-		l.warn(fmt.Sprintf("OPENAI_MODEL %s was retired by OpenAI on %s and answers no more. Set OPENAI_MODEL=gpt-6-luna, or another.", m.ID, day))
+		l.warn(fmt.Sprintf("%s %s was retired by OpenAI on %s and answers no more. Set %s, or another.", name, m.ID, day, instead))
 	case !m.Retires.IsZero():
-		l.warn(fmt.Sprintf("OPENAI_MODEL %s will be retired by OpenAI on %s. Plan for OPENAI_MODEL=gpt-6-luna, or another.", m.ID, day))
+		l.warn(fmt.Sprintf("%s %s will be retired by OpenAI on %s. Plan for %s, or another.", name, m.ID, day, instead))
 	}
 }

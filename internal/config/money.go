@@ -19,12 +19,14 @@ func (l *Loaded) checkMoney(dir string, now time.Time) {
 	l.checkMultiplier()
 	l.checkHangup()
 	l.readPrices(dir)
+	l.fillModels()
 	plan := l.environmentsPlan()
 	l.Config.Plans = policy.NewPlans(plan)
 	if !l.sound("PRICES_FILE") {
 		return // what has a price is not known, and all that would follow from that
 	}
 	l.checkPriced()
+	l.checkModels(plan, now)
 	names := l.readPlans(plan, dir)
 	l.checkCeilings(plan, names, now)
 }

@@ -81,10 +81,12 @@ func TestDollarSignInDotEnvIsNoSilentDefault(t *testing.T) {
 }
 
 func TestEnvironmentIsTheDefaultPlan(t *testing.T) {
-	l := serve(t, "RATE_LIMIT_USER=7/1m", "MAX_STREAMS_PER_USER=off", "MAX_PROMPT_CHARS=500", "MAX_OUTPUT_TOKENS=99", "OPENAI_MODEL=gpt-6-sol", "BUDGET_USER_DAY=2", "BUDGET_USER_MONTH=10")
+	l := serve(t, "RATE_LIMIT_USER=7/1m", "MAX_STREAMS_PER_USER=off", "MAX_PROMPT_CHARS=500", "MAX_OUTPUT_TOKENS=99", "OPENAI_MODEL=gpt-6-sol", "BUDGET_USER_DAY=2", "BUDGET_USER_MONTH=10",
+		"ENDPOINTS=text,responses,moderations", "MODELS=gpt-6-luna,gpt-4o", "MAX_OUTPUT_TOKENS_V1=512")
 	want := policy.Plan{
-		Name: "default", Requests: policy.Rate{Count: 7, Period: 60e9}, Streams: policy.Unlimited, Endpoints: []string{"text"}, Models: []string{"gpt-6-sol"},
-		PromptChars: 500, OutputTokens: 99, UserDay: 2 * money.Dollar, UserMonth: 10 * money.Dollar,
+		Name: "default", Requests: policy.Rate{Count: 7, Period: 60e9}, Streams: policy.Unlimited, Endpoints: []string{"text", "responses", "moderations"},
+		TextModel: "gpt-6-sol", PromptChars: 500, OutputTokens: 99, UserDay: 2 * money.Dollar, UserMonth: 10 * money.Dollar,
+		Models: []string{"gpt-6-luna", "gpt-4o", "omni-moderation-2024-09-26", "omni-moderation-latest"}, OutputTokensV1: 512, SystemMessages: true,
 	}
 	if diff := cmp.Diff(want, l.Config.Plans.For("")); diff != "" || len(l.Problems) > 0 {
 		t.Errorf("(-want +got):\n%s\n%+v", diff, l.Problems)

@@ -14,9 +14,6 @@ import (
 	"keyshield/internal/policy"
 )
 
-// textEndpoint is the text API's name in a plan.
-const textEndpoint = "text"
-
 func (l *Loaded) readPrices(dir string) {
 	l.Config.Prices = policy.Reviewed()
 	path := l.Config.Money.PricesFile
@@ -33,17 +30,23 @@ func (l *Loaded) readPrices(dir string) {
 // environmentsPlan is what everyone may do who is on no plan of PLANS_FILE.
 func (l *Loaded) environmentsPlan() policy.Plan {
 	c := l.Config
-	return policy.Plan{
-		Name:         policy.DefaultName,
-		Requests:     policy.Rate(c.Limits.RateUser),
-		Streams:      int(c.Limits.MaxStreamsPerUser), // off is policy.Unlimited too
-		Endpoints:    []string{textEndpoint},
-		Models:       []string{c.Text.Model},
+	plan := policy.Plan{
+		Name:      policy.DefaultName,
+		Requests:  policy.Rate(c.Limits.RateUser),
+		Streams:   int(c.Limits.MaxStreamsPerUser), // off is policy.Unlimited too
+		Endpoints: c.Server.Endpoints,
+		UserDay:   money.USD(c.Money.BudgetUserDay),
+		UserMonth: money.USD(c.Money.BudgetUserMonth),
+
+		TextModel:    c.Text.Model,
 		PromptChars:  c.Text.MaxPromptChars,
 		OutputTokens: c.Text.MaxOutputTokens,
-		UserDay:      money.USD(c.Money.BudgetUserDay),
-		UserMonth:    money.USD(c.Money.BudgetUserMonth),
+
+		Models:         c.V1.Models,
+		OutputTokensV1: c.V1.MaxOutputTokensV1,
+		SystemMessages: true,
 	}
+	return plan.WithFree(c.Prices)
 }
 
 // readPlans reads PLANS_FILE and returns the names of the plans in it.

@@ -11,22 +11,24 @@ import (
 	"time"
 )
 
-// Model is what keyshield has to know to build a chat completion that a model
+// Model is what keyshield has to know to build a request for text that a model
 // does not refuse.
 type Model struct {
-	ID          string
-	Reasons     bool      // spends output tokens on reasoning, unless told not to
-	Efforts     []string  // values of reasoning_effort it takes on chat completions, cheapest first
-	Temperature bool      // takes temperature; a reasoning model only with effort "none"
-	MaxTokens   bool      // wants max_tokens, not max_completion_tokens
-	Retires     time.Time // when OpenAI shuts it down (UTC); zero if not announced
+	ID            string
+	Reasons       bool      // spends output tokens on reasoning, unless told not to
+	Efforts       []string  // values of reasoning_effort it takes on chat completions, cheapest first
+	Max           bool      // takes the effort "max" too, on responses only
+	ToolsNeedNone bool      // takes function tools on chat completions only with effort "none"
+	Temperature   bool      // takes temperature; a reasoning model only with effort "none"
+	MaxTokens     bool      // wants max_tokens on chat completions, not max_completion_tokens
+	Retires       time.Time // when OpenAI shuts it down (UTC); zero if not announced
 }
 
 // Lookup finds a model by its exact id, or by the id of one of its dated
 // snapshots (gpt-4o-2024-11-20 is a gpt-4o). It knows no `*-latest`, search,
 // audio, image, pro, codex or fine-tuned model.
 func Lookup(id string) (Model, bool) {
-	for _, name := range []string{id, withoutDate(id)} {
+	for _, name := range []string{id, aliasOf(id)} {
 		i := slices.IndexFunc(models, func(m Model) bool { return m.ID == name })
 		if i >= 0 {
 			m := models[i]
@@ -38,8 +40,23 @@ func Lookup(id string) (Model, bool) {
 	return Model{}, false
 }
 
-// TakesEffort reports whether m accepts e as its reasoning_effort.
+// TakesEffort reports whether m accepts e as its reasoning_effort on chat
+// completions, and so on the text API.
 func (m Model) TakesEffort(e string) bool { return slices.Contains(m.Efforts, e) }
+
+// EffortsOn are the efforts that m takes on an endpoint, cheapest first.
+func (m Model) EffortsOn(k Kind) []string {
+	if k == Responses && m.Max {
+		return append(slices.Clip(m.Efforts), "max")
+	}
+	return m.Efforts
+}
+
+// TakesTools reports whether m accepts function tools together with the effort
+// that is sent.
+func (m Model) TakesTools(k Kind, effort string) bool {
+	return k != Chat || !m.ToolsNeedNone || effort == "none"
+}
 
 // RetiredBy reports whether OpenAI has shut m down by then.
 func (m Model) RetiredBy(then time.Time) bool {
@@ -63,8 +80,14 @@ func withoutDate(id string) string {
 //   - Which models there are: the text chat models of @pydantic/genai-prices
 //     0.1.8 (2026-09-23), names for the API only (no gpt-5-1 style spellings).
 //   - Efforts: OpenAI's model pages and reasoning guide, and what the API itself
-//     answers to a value it does not take ("Supported values are: …"). OpenAI's
-//     API description lists "max" too, which only /v1/responses takes.
+//     answers to a value it does not take ("Supported values are: …"). The list is
+//     the same on chat completions and responses, but for "max": the models since
+//     gpt-5.6 take it, and only on responses.
+//   - ToolsNeedNone: what the API itself answers ("Function tools with
+//     reasoning_effort are not supported for gpt-5.6 in /v1/chat/completions. To use
+//     function tools, use /v1/responses or set reasoning_effort to 'none'"). Without
+//     any effort gpt-5.4 and 5.5 take tools too, the later ones do not; gpt-6-astra,
+//     which has no "none", never does.
 //   - Temperature: OpenAI's deployment checklist ("when reasoning effort is not
 //     none, remove temperature").
 //   - MaxTokens: models older than max_completion_tokens, which arrived with o1.
@@ -90,18 +113,18 @@ var models = []Model{
 	{ID: "gpt-5-nano", Reasons: true, Efforts: minimalToHigh, Retires: day(2026, 12, 11)},
 	{ID: "gpt-5.1", Reasons: true, Efforts: noneToHigh, Temperature: true, Retires: day(2027, 4, 1)},
 	{ID: "gpt-5.2", Reasons: true, Efforts: noneToXhigh, Temperature: true},
-	{ID: "gpt-5.4", Reasons: true, Efforts: noneToXhigh, Temperature: true},
-	{ID: "gpt-5.4-mini", Reasons: true, Efforts: noneToXhigh, Temperature: true},
-	{ID: "gpt-5.4-nano", Reasons: true, Efforts: noneToXhigh, Temperature: true},
-	{ID: "gpt-5.5", Reasons: true, Efforts: noneToXhigh, Temperature: true},
-	{ID: "gpt-5.6", Reasons: true, Efforts: noneToXhigh, Temperature: true}, // another name of gpt-5.6-sol
-	{ID: "gpt-5.6-luna", Reasons: true, Efforts: noneToXhigh, Temperature: true},
-	{ID: "gpt-5.6-sol", Reasons: true, Efforts: noneToXhigh, Temperature: true},
-	{ID: "gpt-5.6-terra", Reasons: true, Efforts: noneToXhigh, Temperature: true},
+	{ID: "gpt-5.4", Reasons: true, Efforts: noneToXhigh, ToolsNeedNone: true, Temperature: true},
+	{ID: "gpt-5.4-mini", Reasons: true, Efforts: noneToXhigh, ToolsNeedNone: true, Temperature: true},
+	{ID: "gpt-5.4-nano", Reasons: true, Efforts: noneToXhigh, ToolsNeedNone: true, Temperature: true},
+	{ID: "gpt-5.5", Reasons: true, Efforts: noneToXhigh, ToolsNeedNone: true, Temperature: true},
+	{ID: "gpt-5.6", Reasons: true, Efforts: noneToXhigh, Max: true, ToolsNeedNone: true, Temperature: true}, // another name of gpt-5.6-sol
+	{ID: "gpt-5.6-luna", Reasons: true, Efforts: noneToXhigh, Max: true, ToolsNeedNone: true, Temperature: true},
+	{ID: "gpt-5.6-sol", Reasons: true, Efforts: noneToXhigh, Max: true, ToolsNeedNone: true, Temperature: true},
+	{ID: "gpt-5.6-terra", Reasons: true, Efforts: noneToXhigh, Max: true, ToolsNeedNone: true, Temperature: true},
 
-	{ID: "gpt-6-luna", Reasons: true, Efforts: noneToXhigh, Temperature: true},
-	{ID: "gpt-6-sol", Reasons: true, Efforts: noneToXhigh, Temperature: true},
-	{ID: "gpt-6-astra", Reasons: true, Efforts: lowToXhigh}, // cannot be told not to reason
+	{ID: "gpt-6-luna", Reasons: true, Efforts: noneToXhigh, Max: true, ToolsNeedNone: true, Temperature: true},
+	{ID: "gpt-6-sol", Reasons: true, Efforts: noneToXhigh, Max: true, ToolsNeedNone: true, Temperature: true},
+	{ID: "gpt-6-astra", Reasons: true, Efforts: lowToXhigh, Max: true, ToolsNeedNone: true}, // cannot be told not to reason
 }
 
 // The columns of the table above.
@@ -112,6 +135,18 @@ var (
 	noneToHigh    = []string{"none", "low", "medium", "high"}
 	noneToXhigh   = []string{"none", "low", "medium", "high", "xhigh"}
 )
+
+// Dimensions is the length of the vectors that a model makes unless it is asked
+// for shorter ones (which text-embedding-ada-002 cannot make). No answer is longer.
+func Dimensions(model string) (n int, ok bool) {
+	switch model {
+	case "text-embedding-3-small", "text-embedding-ada-002", "text-embedding-ada-002-v2":
+		return 1536, true
+	case "text-embedding-3-large":
+		return 3072, true
+	}
+	return 0, false
+}
 
 func day(year int, month time.Month, day int) time.Time {
 	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)

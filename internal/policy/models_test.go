@@ -75,6 +75,68 @@ func TestEffortIsSentOnlyWhereTaken(t *testing.T) {
 	}
 }
 
+// TestMaxEffortIsForResponsesOnly: on chat completions OpenAI answers 400.
+func TestMaxEffortIsForResponsesOnly(t *testing.T) {
+	for id, want := range map[string][]string{
+		"gpt-4o": nil, "o3": {"low", "medium", "high"}, "gpt-5.5": {"none", "low", "medium", "high", "xhigh"},
+		"gpt-5.6-terra": {"none", "low", "medium", "high", "xhigh", "max"},
+		"gpt-6-luna":    {"none", "low", "medium", "high", "xhigh", "max"},
+		"gpt-6-astra":   {"low", "medium", "high", "xhigh", "max"},
+	} {
+		m, _ := policy.Lookup(id)
+		if got := m.EffortsOn(policy.Responses); !slices.Equal(got, want) {
+			t.Errorf("%s on responses takes %q, want %q", id, got, want)
+		}
+		if got := m.EffortsOn(policy.Chat); !slices.Equal(got, m.Efforts) || slices.Contains(got, "max") {
+			t.Errorf("%s on chat takes %q, want %q without max", id, got, m.Efforts)
+		}
+	}
+}
+
+func TestToolsGoWithEffortNoneOnChat(t *testing.T) {
+	for _, tc := range []struct {
+		id, effort string
+		chat       bool
+	}{
+		{"gpt-4o", "", true}, {"o3", "high", true}, {"gpt-5", "low", true}, {"gpt-5.4", "none", true}, {"gpt-5.4-mini", "low", false},
+		{"gpt-6-luna", "none", true}, {"gpt-6-luna", "low", false}, {"gpt-6-sol", "", false}, {"gpt-6-astra", "low", false},
+	} {
+		m, _ := policy.Lookup(tc.id)
+		if got := m.TakesTools(policy.Chat, tc.effort); got != tc.chat {
+			t.Errorf("%s with effort %q takes tools on chat: %v, want %v", tc.id, tc.effort, got, tc.chat)
+		}
+		if !m.TakesTools(policy.Responses, tc.effort) {
+			t.Errorf("%s with effort %q takes no tools on responses", tc.id, tc.effort)
+		}
+	}
+}
+
+// TestEveryEmbeddingHasItsLength: what bounds an answer must not be missing for a
+// model that may be asked.
+func TestEveryEmbeddingHasItsLength(t *testing.T) {
+	for id, want := range map[string]int{
+		"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536, "text-embedding-ada-002-v2": 1536,
+	} {
+		if got, ok := policy.Dimensions(id); !ok || got != want {
+			t.Errorf("%s: %d, %v; want %d", id, got, ok, want)
+		}
+	}
+	reviewed := policy.Priced(policy.Reviewed(), policy.Embeddings)
+	if len(reviewed) == 0 {
+		t.Fatal("no model has a price for embeddings")
+	}
+	for _, id := range reviewed {
+		if _, ok := policy.Dimensions(id); !ok {
+			t.Errorf("%s has a price and no length", id)
+		}
+	}
+	for _, id := range []string{"", "gpt-6-luna", "text-embedding-3-small-2024-01-25", "text-embedding-4"} {
+		if n, ok := policy.Dimensions(id); ok || n != 0 {
+			t.Errorf("the length of %q is guessed: %d", id, n)
+		}
+	}
+}
+
 // TestDefaultModelNeedNotReason: what the defaults promise stands on this.
 func TestDefaultModelNeedNotReason(t *testing.T) {
 	m, ok := policy.Lookup("gpt-6-luna")
@@ -98,6 +160,9 @@ func TestTableIsConsistent(t *testing.T) {
 		}
 		if m.Reasons && m.MaxTokens {
 			t.Errorf("%s reasons and wants max_tokens; no reasoning model takes that", m.ID)
+		}
+		if (m.Max || m.ToolsNeedNone) && !m.TakesEffort("xhigh") {
+			t.Errorf("%s is older than xhigh, and has max %v, tools only with none %v", m.ID, m.Max, m.ToolsNeedNone)
 		}
 	}
 }

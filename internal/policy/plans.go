@@ -17,15 +17,37 @@ import (
 // Plan is what a caller may use. The zero Plan allows nothing, except that the
 // zero Rate is no limit.
 type Plan struct {
-	Name         string
-	Requests     Rate
-	Streams      int      // at once; Unlimited is none
-	Endpoints    []string // not to be changed, as Models
-	Models       []string // exact ids
+	Name      string
+	Requests  Rate
+	Streams   int       // at once; Unlimited is none
+	Endpoints []string  // not to be changed, as the other lists
+	UserDay   money.USD // what one user may spend in a day; NoCap is as much as all together
+	UserMonth money.USD
+
+	// On the text API.
+	TextModel    string // who answers; "" when the plan's own models leave out the operator's
 	PromptChars  int
 	OutputTokens int
-	UserDay      money.USD // what one user may spend in a day; NoCap is as much as all together
-	UserMonth    money.USD
+
+	// On /v1.
+	Models         []string // exact ids
+	OutputTokensV1 int
+	SystemMessages bool     // clients may send their own, of the roles system and developer
+	LogProbs       bool     // and be told how likely each token was
+	ServiceTiers   []string // besides the default one
+}
+
+// TextEndpoint is the text API's name in ENDPOINTS and in plans. Those of /v1 are
+// named like the kinds.
+const TextEndpoint = "text"
+
+// Endpoints are the names of all there are.
+func Endpoints() []string {
+	names := []string{TextEndpoint}
+	for _, k := range kinds {
+		names = append(names, string(k))
+	}
+	return names
 }
 
 // No limit, said in full ("off"). As numbers they are larger than any.
@@ -44,12 +66,31 @@ type Rate struct {
 // MayUse reports whether the plan opens an endpoint.
 func (p Plan) MayUse(endpoint string) bool { return slices.Contains(p.Endpoints, endpoint) }
 
-// MayAsk reports whether the plan allows a model.
+// MayAsk reports whether the plan allows a model on /v1.
 func (p Plan) MayAsk(model string) bool { return slices.Contains(p.Models, model) }
+
+// MayTier reports whether the plan opens a service tier besides the default one,
+// which needs no plan.
+func (p Plan) MayTier(tier string) bool { return slices.Contains(p.ServiceTiers, tier) }
+
+// WithFree adds the models that cost nothing, which need not be listed, to a plan
+// that has the endpoint of moderations: only those may be free.
+func (p Plan) WithFree(t *Table) Plan {
+	if !p.MayUse(string(Moderations)) {
+		return p
+	}
+	p.Models = slices.Clone(p.Models)
+	for _, id := range t.free() {
+		if !p.MayAsk(id) {
+			p.Models = append(p.Models, id)
+		}
+	}
+	return p
+}
 
 // Defaults are what plans stand on.
 type Defaults struct {
-	Plan        Plan                       // the environment's; its Endpoints are all that are open
+	Plan        Plan                       // the environment's; its Endpoints are all that are open, its TextModel the operator's
 	Prices      *Table                     // a plan's models must be in it
 	LeastOutput int                        // of OutputTokens: 1024 where a model reasons first, which counts
 	ParseRate   func(string) (Rate, error) // reads "100/1h" and "off", as everywhere
@@ -82,13 +123,15 @@ func (p Plans) For(claim string) Plan {
 // ParsePlans reads PLANS_FILE, or reports every problem with it:
 //
 //	{
-//	  "default": {"requests": "20/1h", "budget_day": "$0.10"},
+//	  "default": {"requests": "20/1h", "budget_day": "0.10"},
 //	  "pro": {"requests": "1000/1h", "streams": 20, "models": ["gpt-6-luna", "gpt-6-sol"], "prompt_chars": 8000,
-//	    "output_tokens": 2048, "budget_day": "$5", "budget_month": "off"},
+//	    "output_tokens": 2048, "output_tokens_v1": 16000, "system_messages": false, "logprobs": true,
+//	    "service_tiers": ["flex"], "budget_day": "5", "budget_month": "off"},
 //	  "suspended": {"endpoints": []}
 //	}
 //
-// What a plan leaves out is as the environment has it.
+// What a plan leaves out is as the environment has it. A plan's own models are all
+// that it has: the text API's, if they leave it out, is not among them.
 func ParsePlans(data []byte, d Defaults) (Plans, []error) {
 	plans := NewPlans(d.Plan)
 	file, err := readObject(data)
@@ -105,7 +148,7 @@ func ParsePlans(data []byte, d Defaults) (Plans, []error) {
 		plan := d.Plan
 		plan.Name = name
 		found.plan(place, file[name], d, &plan)
-		plans.byName[name] = plan
+		plans.byName[name] = plan.WithFree(d.Prices)
 	}
 	if found != nil {
 		return NewPlans(d.Plan), found
@@ -137,6 +180,13 @@ func (found *problems) plan(place string, v jsontext.Value, d Defaults, p *Plan)
 	}
 	found.known(place, o, ours...)
 }
+
+// leastOutputV1 is the smallest limit that OpenAI takes on every endpoint.
+const leastOutputV1 = 16
+
+// planTiers are the service tiers that need a plan. The default one needs none; auto is
+// whatever the project at OpenAI is set to, and scale is sold by contract.
+var planTiers = []string{"flex", "priority", "fast"}
 
 type member struct {
 	name string
@@ -170,11 +220,21 @@ func (p *Plan) members(d Defaults) []member {
 		}},
 		{"models", func(v jsontext.Value) (err error) {
 			p.Models, err = list(v)
+			if !p.MayAsk(p.TextModel) {
+				p.TextModel = ""
+			}
 			for _, m := range p.Models {
 				if !slices.ContainsFunc(kinds, func(k Kind) bool { return d.Prices.Knows(m, k) }) {
 					return fmt.Errorf("%q has no reviewed price: write its exact id, or give it one in PRICES_FILE", short(m))
 				}
 			}
+			return err
+		}},
+		{"output_tokens_v1", func(v jsontext.Value) error { return integer(v, &p.OutputTokensV1, leastOutputV1, 128_000, "") }},
+		{"system_messages", func(v jsontext.Value) error { return boolean(v, &p.SystemMessages) }},
+		{"logprobs", func(v jsontext.Value) error { return boolean(v, &p.LogProbs) }},
+		{"service_tiers", func(v jsontext.Value) (err error) {
+			p.ServiceTiers, err = serviceTiers(v)
 			return err
 		}},
 		{"prompt_chars", func(v jsontext.Value) error { return integer(v, &p.PromptChars, 1, 1_000_000, "") }},
@@ -188,6 +248,24 @@ func (p *Plan) members(d Defaults) []member {
 		{"budget_day", func(v jsontext.Value) error { return budget(v, &p.UserDay) }},
 		{"budget_month", func(v jsontext.Value) error { return budget(v, &p.UserMonth) }},
 	}
+}
+
+func serviceTiers(v jsontext.Value) ([]string, error) {
+	named, err := list(v)
+	for _, tier := range named {
+		if !slices.Contains(planTiers, tier) {
+			return nil, fmt.Errorf("%q is none that a plan can open: there are %s", short(tier), joined(planTiers))
+		}
+	}
+	return named, err
+}
+
+func boolean(v jsontext.Value, to *bool) error {
+	if k := v.Kind(); k != 't' && k != 'f' {
+		return fmt.Errorf("must be true or false, not %s", short(string(v)))
+	}
+	*to = v.Kind() == 't'
+	return nil
 }
 
 func off(v jsontext.Value) bool { s, err := text(v); return err == nil && s == "off" }

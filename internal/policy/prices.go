@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -82,6 +83,18 @@ func (t *Table) Version() string { return t.version }
 
 // Knows reports whether model has a price for kind.
 func (t *Table) Knows(model string, kind Kind) bool { return t.find(model, kind) != nil }
+
+// free are the models that cost nothing, in the order of their names.
+func (t *Table) free() []string {
+	var ids []string
+	costs := func(p period) bool { return p.base != rates{} || p.long != rates{} }
+	for _, id := range slices.Sorted(maps.Keys(t.models)) {
+		if !slices.ContainsFunc(t.models[id].periods, costs) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
 
 func (t *Table) find(id string, kind Kind) *priced {
 	m := t.models[id]

@@ -49,6 +49,24 @@ func (t *Text) Append(dst []byte, prompt, pseudonym string, stream bool) []byte 
 	return t.whole.append(dst, prompt, pseudonym)
 }
 
+// Turn is one message of a conversation: user, assistant or system, and the text.
+type Turn struct{ Role, Text string }
+
+// Conversation encodes a streamed request for many turns, under the same settings.
+// Every text must be valid UTF-8.
+func (s TextSettings) Conversation(turns []Turn, pseudonym string) ([]byte, error) {
+	r := s.request(true)
+	for _, t := range turns {
+		r.Messages = append(r.Messages, openai.ChatCompletionMessage{Role: t.Role, Content: t.Text})
+	}
+	r.SafetyIdentifier = pseudonym
+	body, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encode the conversation: %w", err)
+	}
+	return body, nil
+}
+
 // chatRequest is go-openai's request with the two fields whose zero value it
 // would leave out, although zero means something; and with max_tokens, which it
 // calls deprecated, and which old models need.

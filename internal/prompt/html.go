@@ -31,8 +31,8 @@ const attribute = `[A-Za-z_:@][^\s"'<>/=!]*\s*=([^=]|$)`
 // can be piled up until they cost the square of the text. So the work is bounded in
 // bytes tokenized; at the bound each remaining < goes instead, which leaves no tag.
 const (
-	workFloor   = 256 << 10
-	workPerByte = 8
+	workFloor   = 32 << 10
+	workPerByte = 32
 	restartCost = 128 // a tokenizer with its buffer
 )
 

@@ -1,6 +1,9 @@
 package secret
 
-import "unicode/utf8"
+import (
+	"bytes"
+	"unicode/utf8"
+)
 
 // How much of a secret counts, in bytes.
 const (
@@ -37,14 +40,26 @@ func NewDetector(secrets ...String) *Detector {
 	return &Detector{&veil{a}}
 }
 
-// In says whether the whole text holds a secret.
+// In says whether the whole text holds a secret. It finds what a Scan finds, by a
+// faster way: a whole text can be searched for each secret by itself.
 func (d *Detector) In(text []byte) bool {
-	s := d.NewScan()
-	if _, found := s.Push(text); found {
-		return true
+	for _, needle := range d.v.a.needles {
+		if bytes.Contains(text, needle) || endsIn(text, needle) {
+			return true
+		}
 	}
-	_, found := s.Flush()
-	return found
+	return false
+}
+
+// endsIn says whether the text ends in so much of a secret's beginning that the rest
+// of it must have been cut off.
+func endsIn(text, needle []byte) bool {
+	for n := len(needle) - 1; n >= tail; n-- {
+		if bytes.HasSuffix(text, needle[:n]) {
+			return true
+		}
+	}
+	return false
 }
 
 // Scan is the state of one stream of text: a few words, which hold no text. What
@@ -114,8 +129,9 @@ func (s *Scan) Flush() (rest []byte, found bool) {
 // automaton is Aho and Corasick's: one pass over the text, whatever the number
 // of secrets, and right for those that overlap themselves or each other.
 type automaton struct {
-	nodes []node
-	first [256]bool // bytes that a secret begins with
+	nodes   []node
+	first   [256]bool // bytes that a secret begins with
+	needles [][]byte
 }
 
 // node stands for the longest beginning of a secret that the text read so far
@@ -141,6 +157,7 @@ func newAutomaton() *automaton {
 
 // learn adds the path of one secret, not yet knowing where to go on a mismatch.
 func (a *automaton) learn(v string) {
+	a.needles = append(a.needles, []byte(v))
 	at := root
 	for i := range len(v) - 1 {
 		to := a.nodes[at].next[v[i]]

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	json "github.com/go-json-experiment/json"
+
 	"keyshield/internal/apierr"
 	"keyshield/internal/wire"
 )
@@ -115,4 +117,15 @@ func unfit(finish string, said, refused bool, usage wire.Usage) error {
 // brokenAnswer is for a 200 that cannot be read.
 func brokenAnswer(cause error) error {
 	return apierr.New(http.StatusBadGateway, "upstream_error", "Our server encountered an issue.").Because(cause)
+}
+
+// writeJSON answers with a document of our own.
+func writeJSON(w http.ResponseWriter, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header()["Content-Type"] = jsonType
+	_, err = w.Write(body)
+	return err
 }

@@ -49,11 +49,11 @@ func inBubble(t *testing.T, ip, user limit.Rate, test func(*bubble)) {
 			t.Fatal(err)
 		}
 		b.server = New(Config{
-			Origins: Origins{Exact: []string{site}}, RateIP: ip, MaxBody: 64 << 10, MaxInFlight: 100, StripHTML: true,
+			Origins: Origins{Exact: []string{site}}, RateIP: ip, MaxBody: 64 << 10, MaxInFlight: 100, StripHTML: true, Endpoints: []string{policy.TextEndpoint},
 			Text:   policy.TextSettings{Model: "gpt-6-luna", ReasoningEffort: "none"},
 			Prices: policy.Reviewed(), Multiplier: policy.Same, Day: policy.NoCap, Month: policy.NoCap,
 			Plans: policy.NewPlans(policy.Plan{
-				Requests: policy.Rate(user), Streams: 5, Endpoints: []string{"text"}, Models: []string{"gpt-6-luna"},
+				Requests: policy.Rate(user), Streams: 5, Endpoints: []string{"text"}, TextModel: "gpt-6-luna",
 				PromptChars: 300, OutputTokens: 150, UserDay: policy.NoCap, UserMonth: policy.NoCap,
 			}),
 		}, verifier, books, nil, secret.NewDetector(b.key), log)

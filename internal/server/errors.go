@@ -12,6 +12,10 @@ import (
 	"keyshield/internal/wire"
 )
 
+// longestWait is how much of a Retry-After OpenAI's SDKs honour: told a longer one
+// they try again within seconds, unless they are told not to.
+const longestWait = time.Minute
+
 // refuse turns an error into bytes; nothing else does. After an answer has
 // begun it can only record the error, and cut the connection unless the body's
 // own protocol has already told the client.
@@ -50,13 +54,17 @@ func (s *Server) writeError(w *response, r *http.Request, e *apierr.Error) {
 	} else {
 		body = textError(e, id)
 	}
-	if e.Code == "token_missing" || e.Code == "token_invalid" {
+	if s.detector.In(body) { // OpenAI's words for a field and a fault are passed on
+		s.writeError(w, r, apierr.From(errLeak))
+		return
+	}
+	if badToken(e) {
 		h.Set("WWW-Authenticate", "Bearer") // RFC 6750 §3; one header for every kind of bad token
 	}
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(wholeSeconds(e.RetryAfter)))
 	}
-	if e.Final {
+	if e.Final || e.RetryAfter > longestWait {
 		h.Set("X-Should-Retry", "false")
 	}
 	h.Set("Content-Type", "application/json; charset=utf-8")
@@ -83,9 +91,12 @@ func textError(e *apierr.Error, id string) []byte {
 func openAIError(e *apierr.Error) (status int, body []byte) {
 	status, kind, code := e.Status, "invalid_request_error", e.Code
 	switch {
-	case e.Code == "token_missing", e.Code == "token_invalid":
-		status, code = http.StatusUnauthorized, "invalid_api_key"
-	case e.Code == "budget_exhausted":
+	case badToken(e):
+		status = http.StatusUnauthorized
+		if e.Code == "token_invalid" {
+			code = "invalid_api_key"
+		}
+	case e.Status == http.StatusTooManyRequests && e.Code == "budget_exhausted":
 		kind, code = "insufficient_quota", "insufficient_quota"
 	case e.Status == http.StatusTooManyRequests:
 		kind, code = "rate_limit_error", "rate_limit_exceeded"
@@ -105,6 +116,12 @@ func openAIError(e *apierr.Error) (status int, body []byte) {
 	b = append(b, `,"code":`...)
 	b = wire.AppendQuote(b, code)
 	return status, append(b, "}}"...)
+}
+
+// badToken looks at the status too: a code may be OpenAI's, of a request that it
+// refused.
+func badToken(e *apierr.Error) bool {
+	return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden && e.Code == "token_invalid"
 }
 
 // wholeSeconds rounds up: a client that waits this long has waited enough.

@@ -12,6 +12,7 @@ const (
 	asJSON form = iota
 	asEvents
 	asText
+	asUI // the UI message stream of the Vercel AI SDK
 )
 
 func (f form) streams() bool { return f != asJSON }

@@ -11,9 +11,6 @@ import (
 	"keyshield/internal/upstream"
 )
 
-// textEndpoint is the text API's name in a plan.
-const textEndpoint = "text"
-
 // tier is a plan with all that works for it: built once for each plan, since the
 // counts of a limit and an encoded request belong to it.
 type tier struct {
@@ -62,14 +59,15 @@ func (s *Server) newTier(plan policy.Plan) *tier {
 	return t
 }
 
-// admitText says whether the plan has the text API and its model.
-func (t *tier) admitText(model string) error {
+// admitWords says whether the plan has an endpoint that takes words alone, and the
+// operator's model behind it.
+func (t *tier) admitWords(endpoint, model string) error {
 	switch {
 	case t.err != nil:
 		return t.err
-	case !t.plan.MayUse(textEndpoint):
-		return apierr.New(http.StatusForbidden, "endpoint_not_allowed", "Your plan does not include this endpoint.")
-	case !t.plan.MayAsk(model):
+	case !t.plan.MayUse(endpoint):
+		return policy.ErrEndpoint()
+	case t.plan.TextModel != model:
 		return apierr.New(http.StatusForbidden, "model_not_allowed", "Your plan does not include this model.")
 	}
 	return nil

@@ -8,12 +8,15 @@ package server
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 
 	"keyshield/internal/apierr"
+	"keyshield/internal/policy"
+	"keyshield/internal/prompt"
 )
 
 func (s *Server) routes() http.Handler {
@@ -43,10 +46,14 @@ func (s *Server) routes() http.Handler {
 		r.NotFound(s.handle(notFound))
 		r.MethodNotAllowed(s.handle(methodNotAllowed)) // preflights arrive here; corsHeaders answers them
 	})
-	r.Group(func(r chi.Router) { // says what is left
+	r.Group(func(r chi.Router) { // says what is left, and what may be asked
 		r.Use(guard...)
 		r.Use(s.gates(s.boundOpen, s.limitOthers, s.authenticate))
 		r.Get("/api/usage/me", s.handle(s.usageMe))
+		if s.opens(policy.Chat, policy.Responses, policy.Embeddings, policy.Moderations) {
+			r.Get("/v1/models", s.handle(s.modelList))
+			r.Get("/v1/models/{id}", s.handle(s.oneModel))
+		}
 	})
 	r.Group(func(r chi.Router) { // may spend
 		r.Use(guard...)
@@ -56,10 +63,36 @@ func (s *Server) routes() http.Handler {
 			s.authenticate, // below here the scope holds a Caller
 			s.limitByUser,
 		))
-		r.Post("/api/generate-text", s.handle(s.text("userPrompt", "result")))
-		r.Post("/api/ai/chat", s.handle(s.text("message", "text")))
+		s.mount(r)
 	})
 	return s.observe(r) // id, security headers, panics, one log line: sees every request first and every outcome
+}
+
+// mount adds the endpoints that ENDPOINTS opens. The others are not there.
+func (s *Server) mount(r chi.Router) {
+	if s.opens(policy.TextEndpoint) {
+		r.Post("/api/generate-text", s.handle(s.text("userPrompt", "result")))
+		r.Post("/api/ai/chat", s.handle(s.text("message", "text")))
+	}
+	if s.opens(policy.Chat) {
+		r.Post("/v1/chat/completions", s.handle(s.openAI(chatEndpoint)))
+		r.Post("/api/chat", s.handle(s.hook(prompt.Rules.DecodeChat)))
+		r.Post("/api/completion", s.handle(s.hook(prompt.Rules.DecodeCompletion)))
+	}
+	if s.opens(policy.Responses) {
+		r.Post("/v1/responses", s.handle(s.openAI(responsesEndpoint)))
+	}
+	if s.opens(policy.Embeddings) {
+		r.Post("/v1/embeddings", s.handle(s.openAI(embeddingsEndpoint)))
+	}
+	if s.opens(policy.Moderations) {
+		r.Post("/v1/moderations", s.handle(s.openAI(moderationsEndpoint)))
+	}
+}
+
+// opens reports whether one of these is open to anyone.
+func (s *Server) opens(kinds ...policy.Kind) bool {
+	return slices.ContainsFunc(kinds, func(k policy.Kind) bool { return slices.Contains(s.cfg.Endpoints, string(k)) })
 }
 
 // text is the story of a prompt. The two endpoints differ in two field names.
@@ -70,7 +103,7 @@ func (s *Server) text(promptField, answerField string) handler {
 			return err
 		}
 		t := s.tierOf(r)
-		if err := t.admitText(s.cfg.Text.Model); err != nil { // may they ask this?
+		if err := t.admitWords(policy.TextEndpoint, s.cfg.Text.Model); err != nil { // may they ask this?
 			return err
 		}
 		asked, err := t.rules.Decode(body, promptField) // what was said?
@@ -92,7 +125,7 @@ func (s *Server) text(promptField, answerField string) handler {
 		defer func() { bill.settle(scopeOf(r), err) }() // what was not proven stays charged
 
 		if form.streams() {
-			return s.stream(w, r, bill, form)
+			return s.streamWords(w, r, bill, form)
 		}
 		return s.answer(w, r, bill, answerField)
 	}

@@ -19,6 +19,7 @@ import (
 	"keyshield/api"
 	"keyshield/internal/auth"
 	"keyshield/internal/ledger"
+	"keyshield/internal/policy"
 	"keyshield/internal/secret"
 )
 
@@ -105,7 +106,7 @@ func TestRoutesAndDescriptionAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { books.Close() })
-	s := New(Config{MaxBody: 1 << 10, MaxInFlight: 10}, verifier, books, nil, secret.NewDetector(key), slog.New(slog.DiscardHandler))
+	s := New(Config{MaxBody: 1 << 10, MaxInFlight: 10, Endpoints: policy.Endpoints()}, verifier, books, nil, secret.NewDetector(key), slog.New(slog.DiscardHandler))
 	ask := func(method, path string) int {
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, httptest.NewRequest(method, path, nil))

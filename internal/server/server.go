@@ -28,10 +28,14 @@ type Config struct {
 	Origins     Origins
 	Trust       limit.Trust
 	RateIP      limit.Rate // POSTs that can spend; other requests have ten times it
-	MaxBody     int64
+	MaxBody     int64      // of the text API
+	MaxBodyV1   int64      // of everything else that takes a body
 	MaxInFlight int
 	Text        policy.TextSettings // its output limit is the plan's
 	StripHTML   bool
+
+	Endpoints      []string // that are open: text, and policy's kinds
+	SystemPromptV1 string   // comes first on /v1; "" is none
 
 	Plans        policy.Plans
 	Prices       *policy.Table

@@ -1,10 +1,13 @@
 package server
 
 import (
+	"maps"
+	"net/http"
 	"sync"
 	"time"
 
 	"keyshield/internal/apierr"
+	"keyshield/internal/upstream"
 	"keyshield/internal/wire"
 )
 
@@ -18,16 +21,20 @@ const (
 	pingAfter = 15 * time.Second
 )
 
-// eventSink writes server-sent events. A stream ends with exactly one done or
-// error event, never with a silent end of file: SDKs take a clean end for
-// success. There is no id: and no retry:, for a browser that resumes would pay
-// twice.
+// eventStream is what all server-sent events have in common: when they open, what
+// keeps them open, what leaves when. There is no id: and no retry:, for a browser
+// that resumes would pay twice.
 //
 // One timer serves the opening and the heartbeat; it writes from a goroutine of
 // its own, hence the lock.
-type eventSink struct {
-	w  *response
-	id string
+type eventStream struct {
+	w    *response
+	mark http.Header // what this protocol's header has besides; nil for nothing
+
+	// terse is for OpenAI's own SDKs: the header leaves with the true status, nothing
+	// is said that OpenAI does not say, and a heartbeat is a single line, since
+	// openai-go takes an empty one for an event.
+	terse bool
 
 	mu     sync.Mutex
 	timer  *time.Timer
@@ -38,22 +45,22 @@ type eventSink struct {
 	gone   error // the client's connection failed
 }
 
-func newEventSink(w *response, id string) *eventSink {
-	s := &eventSink{w: w, id: id}
+// start sets the timer; before it nothing runs.
+func (s *eventStream) start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.timer = time.AfterFunc(openAfter, s.tick)
-	return s
 }
 
 // tick opens the stream, or breaks a silence.
-func (s *eventSink) tick() {
+func (s *eventStream) tick() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.gone != nil {
 		return
 	}
 	switch silence := time.Since(s.wrote); {
+	case !s.opened && s.terse:
 	case !s.opened:
 		s.begin()
 	case silence < pingAfter:
@@ -61,12 +68,15 @@ func (s *eventSink) tick() {
 		return
 	default:
 		s.buf = append(s.buf, ": ping\n\n"...)
+		if s.terse {
+			s.buf = s.buf[:len(s.buf)-1]
+		}
 		s.send()
 	}
 	s.timer.Reset(pingAfter)
 }
 
-func (s *eventSink) open() error {
+func (s *eventStream) open(*upstream.Answer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.opened {
@@ -76,13 +86,20 @@ func (s *eventSink) open() error {
 }
 
 // begin sends the header and the first comment; with the lock held.
-func (s *eventSink) begin() {
+func (s *eventStream) begin() {
 	s.opened = true
 	h := s.w.Header()
 	h["Content-Type"] = []string{"text/event-stream; charset=utf-8"}
 	streamed(h)
-	s.buf = append(s.buf, ": open\n\n"...)
-	s.send()
+	maps.Copy(h, s.mark)
+	if s.terse {
+		s.w.WriteHeader(http.StatusOK)
+		s.wrote = time.Now()
+		s.gone = s.w.flush()
+	} else {
+		s.buf = append(s.buf, ": open\n\n"...)
+		s.send()
+	}
 	s.timer.Reset(pingAfter)
 }
 
@@ -93,8 +110,26 @@ func streamed(h map[string][]string) {
 	h["X-Accel-Buffering"] = []string{"no"}
 }
 
+// quote appends text as a JSON string; with the lock held. literal is the same,
+// where there is one.
+func (s *eventStream) quote(text []byte, literal wire.Literal) {
+	if literal != nil {
+		s.buf = append(s.buf, literal...)
+	} else {
+		s.buf = wire.AppendQuote(s.buf, text)
+	}
+}
+
+// spill keeps the buffer small between two flushes; with the lock held.
+func (s *eventStream) spill() error {
+	if len(s.buf) > keepable {
+		s.send()
+	}
+	return s.gone
+}
+
 // send writes and flushes what is buffered; with the lock held.
-func (s *eventSink) send() {
+func (s *eventStream) send() {
 	if s.gone == nil && len(s.buf) > 0 {
 		if _, s.gone = s.w.Write(s.buf); s.gone == nil {
 			s.gone = s.w.flush()
@@ -104,27 +139,59 @@ func (s *eventSink) send() {
 	s.buf = s.buf[:0]
 }
 
-func (s *eventSink) say(text []byte, literal wire.Literal) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.buf = append(s.buf, `data: {"delta":`...)
-	if literal != nil {
-		s.buf = append(s.buf, literal...)
-	} else {
-		s.buf = wire.AppendQuote(s.buf, text)
-	}
-	s.buf = append(s.buf, "}\n\n"...)
-	if len(s.buf) > keepable {
-		s.send()
-	}
-	return s.gone
-}
-
-func (s *eventSink) flush() error {
+func (s *eventStream) flush() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.send()
 	return s.gone
+}
+
+// tellsErrors reports whether an error is told in the stream; with the lock held.
+// Before the header it is not: refuse still answers with a status, and the timer
+// must not open the stream under its hands.
+func (s *eventStream) tellsErrors() bool {
+	if !s.opened {
+		s.closed = true
+	}
+	return s.opened
+}
+
+// last sends how the stream ended, and with it the rest; with the lock held.
+func (s *eventStream) last() error {
+	s.send()
+	s.closed = true
+	s.w.framed = true
+	return s.gone
+}
+
+func (s *eventStream) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.timer.Stop()
+}
+
+// eventSink writes the text API's own events. A stream ends with exactly one done
+// or error event, never with a silent end of file: SDKs take a clean end for
+// success.
+type eventSink struct {
+	eventStream
+	id string
+}
+
+func newEventSink(w *response, id string) *eventSink {
+	s := &eventSink{id: id, eventStream: eventStream{w: w}}
+	s.start()
+	return s
+}
+
+func (s *eventSink) say(text []byte, literal wire.Literal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.buf = append(s.buf, `data: {"delta":`...)
+	s.quote(text, literal)
+	s.buf = append(s.buf, "}\n\n"...)
+	return s.spill()
 }
 
 func (s *eventSink) done(finish string) error {
@@ -134,36 +201,20 @@ func (s *eventSink) done(finish string) error {
 	s.buf = wire.AppendQuote(s.buf, finish)
 	s.buf = append(s.buf, `,"request_id":`...)
 	s.buf = wire.AppendQuote(s.buf, s.id)
-	s.last()
-	return s.gone
+	s.buf = append(s.buf, "}\n\n"...)
+	return s.last()
 }
 
 func (s *eventSink) fail(e *apierr.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.opened {
-		s.closed = true // refuse still answers with a status; the timer must not open it now
+	if !s.tellsErrors() {
 		return
 	}
 	s.buf = append(s.buf, "event: error\ndata: "...)
 	s.buf = append(s.buf, textError(e, s.id)...)
-	s.buf = s.buf[:len(s.buf)-1] // last closes the object
+	s.buf = append(s.buf, "\n\n"...)
 	s.last()
-}
-
-// last ends the event, and with it the stream; with the lock held.
-func (s *eventSink) last() {
-	s.buf = append(s.buf, "}\n\n"...)
-	s.send()
-	s.closed = true
-	s.w.framed = true
-}
-
-func (s *eventSink) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	s.timer.Stop()
 }
 
 // plainSink writes the text and nothing else (the Vercel AI SDK's text stream
@@ -173,7 +224,7 @@ type plainSink struct {
 	w *response
 }
 
-func (s *plainSink) open() error {
+func (s *plainSink) open(*upstream.Answer) error {
 	h := s.w.Header()
 	h["Content-Type"] = []string{"text/plain; charset=utf-8"}
 	streamed(h)

@@ -77,7 +77,7 @@ func TestAStreamOpensAfterTenSeconds(t *testing.T) {
 				t.Errorf("%s is %q, want %q", name, got, want)
 			}
 		}
-		if err := s.open(); err != nil {
+		if err := s.open(nil); err != nil {
 			t.Error(err)
 		}
 		h.wants(t, "when the provider answers at last", opening)
@@ -91,7 +91,7 @@ func TestAStreamOpensAtOnceWhenTheProviderAnswers(t *testing.T) {
 		s := newEventSink(w, "ID")
 		defer s.close()
 		time.Sleep(3 * time.Second)
-		s.open()
+		s.open(nil)
 		h.wants(t, "at once", opening)
 		time.Sleep(8 * time.Second) // past the ten
 		h.wants(t, "later", opening)
@@ -104,7 +104,7 @@ func TestEveryFifteenSecondsOfSilenceAreBroken(t *testing.T) {
 		h, w := newHeard()
 		s := newEventSink(w, "ID")
 		defer s.close()
-		s.open()
+		s.open(nil)
 		want := opening
 		for range 4 {
 			time.Sleep(15*time.Second - 1)
@@ -141,12 +141,12 @@ func TestAnOpenedStreamHasAHeartbeatBeforeTheFirstWord(t *testing.T) {
 func TestAnEndedStreamStaysSilent(t *testing.T) {
 	t.Parallel()
 	for end, do := range map[string]func(*eventSink){
-		opening + "event: done\ndata: {\"finish_reason\":\"stop\",\"request_id\":\"ID\"}\n\n": func(s *eventSink) { s.open(); s.done("stop") },
+		opening + "event: done\ndata: {\"finish_reason\":\"stop\",\"request_id\":\"ID\"}\n\n": func(s *eventSink) { s.open(nil); s.done("stop") },
 		opening + "event: error\ndata: {\"error\":\"No.\",\"code\":\"why\",\"request_id\":\"ID\"}\n\n": func(s *eventSink) {
-			s.open()
+			s.open(nil)
 			s.fail(apierr.New(500, "why", "No."))
 		},
-		opening: func(s *eventSink) { s.open(); s.close() }, // the client has left
+		opening: func(s *eventSink) { s.open(nil); s.close() }, // the client has left
 		"":      (*eventSink).close,
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -200,7 +200,7 @@ func TestPlainTextHasNoHeartbeat(t *testing.T) {
 		defer s.close()
 		time.Sleep(time.Minute)
 		h.wants(t, "before the provider answers", "")
-		s.open()
+		s.open(nil)
 		s.say([]byte("one"), nil)
 		s.flush()
 		time.Sleep(time.Hour)

@@ -7,30 +7,17 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"time"
 
 	"keyshield/internal/apierr"
 	"keyshield/internal/aside"
-	"keyshield/internal/secret"
 	"keyshield/internal/upstream"
 	"keyshield/internal/wire"
 )
 
-// sink is a streamed form of the text API.
-type sink interface {
-	open() error                                 // the header leaves
-	say(text []byte, literal wire.Literal) error // literal is text as a JSON string, where there is one
-	flush() error                                // what was said leaves
-	done(finish string) error                    // the stream is complete
-	fail(e *apierr.Error)                        // it is not;
-	close()                                      // nothing is written after it
-}
-
-// stream asks for a streamed answer and relays its text.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, b *bill, form form) (err error) {
+// stream asks for a streamed answer, and has t pass it on.
+func (s *Server) stream(r *http.Request, b *bill, out sink, t teller) (err error) {
 	ctx, done := s.outlive(r, b)
 	defer done()
-	out := s.sinkFor(form, responseOf(w), scopeOf(r).ID)
 	defer out.close()
 
 	var got *upstream.Answer
@@ -39,12 +26,29 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, b *bill, form fo
 		defer got.Close()
 	}
 	if err == nil {
-		err = s.relay(r, b, got, out)
+		err = s.follow(r, b, got, t)
 	}
-	if err != nil {
-		return s.broken(r, out, err)
+	if err != nil && !clientGone(r) && !errors.Is(err, errClientLeft) {
+		out.fail(s.explain(r, err)) // in the stream's own words, if it has begun; refuse does it otherwise
 	}
-	return nil
+	return err
+}
+
+// sink is what a stream is written to.
+type sink interface {
+	open(got *upstream.Answer) error // the header leaves
+	flush() error                    // what was said leaves
+	fail(e *apierr.Error)            // the stream is not complete;
+	close()                          // nothing is written after it
+}
+
+// teller passes on what OpenAI's events say.
+type teller interface {
+	event(e wire.Event) (last bool, err error)
+	complete() bool // all was said, but for the mark of the end
+	pending() bool  // something was said and has not left
+	flush() error
+	end() error // says how a complete answer ended
 }
 
 // begin asks, and opens the stream to the client once OpenAI has taken the
@@ -57,10 +61,7 @@ func (s *Server) begin(ctx context.Context, r *http.Request, b *bill, out sink) 
 	if !got.Streams() {
 		return got, brokenAnswer(errors.New("OpenAI's answer is no event stream"))
 	}
-	if err := out.open(); err != nil && !b.drains() {
-		return got, errors.Join(errClientLeft, err)
-	}
-	return got, nil
+	return got, b.left(out.open(got))
 }
 
 // ask sends the question that b has paid for.
@@ -79,162 +80,82 @@ func (s *Server) ask(ctx context.Context, r *http.Request, b *bill) (*upstream.A
 	return got, nil
 }
 
-func (s *Server) sinkFor(form form, w *response, id string) sink {
-	if form == asText {
-		return &plainSink{w: w}
-	}
-	return newEventSink(w, id)
-}
-
-// broken tells the client in the stream's own words, if the stream has begun;
-// refuse does it otherwise.
-func (s *Server) broken(r *http.Request, out sink, err error) error {
-	if !clientGone(r) && !errors.Is(err, errClientLeft) {
-		out.fail(s.explain(r, err))
-	}
-	return err
-}
-
 var readers = sync.Pool{New: func() any { return wire.NewEvents(nil) }}
 
-// relay passes text on as it comes. It returns nil when the answer is complete
+// maxEcho bounds one event of a client's own request: a response repeats its tools
+// and its instructions, escaped perhaps.
+const maxEcho = 8 << 20
+
+// follow reads the events as they come. It returns nil when the answer is complete
 // and its end has been said.
-func (s *Server) relay(r *http.Request, b *bill, got *upstream.Answer, out sink) error {
+func (s *Server) follow(r *http.Request, b *bill, got *upstream.Answer, t teller) error {
 	events := readers.Get().(*wire.Events)
 	events.Reset(got)
+	if b.q.Theirs {
+		events.Allow(maxEcho)
+	}
 	defer func() { events.Reset(nil); readers.Put(events) }()
 
-	t := telling{scope: scopeOf(r), bill: b, scan: s.detector.NewScan(), out: out}
 	for {
 		event, err := events.Next()
-		if (err == io.EOF || err == io.ErrUnexpectedEOF) && t.finish != "" {
+		if (err == io.EOF || err == io.ErrUnexpectedEOF) && t.complete() {
 			return t.end() // everything was said; only "[DONE]" is missing, or its last line end
 		}
 		if err != nil {
 			return interrupted(r, err)
 		}
-		if string(event.Data) == "[DONE]" {
+		last, err := t.event(event)
+		if err != nil {
+			return err
+		}
+		if last {
 			if err := t.end(); err != nil {
 				return err
 			}
 			got.Linger(make([]byte, 64))
 			return nil
 		}
-		if err := t.tell(event.Data); err != nil {
-			return err
-		}
-		if t.pending && !events.Buffered() {
-			t.pending = false
-			if err := t.left(t.out.flush()); err != nil {
+		if t.pending() && !events.Buffered() {
+			if err := b.left(t.flush()); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// telling is the state of one relayed answer.
-type telling struct {
-	scope   *Scope
-	bill    *bill
-	scan    secret.Scan
-	out     sink
-	scratch []byte
-	finish  string
-	said    bool // some text came
-	refused bool // the model's own refusal came
-	pending bool // something was said and not flushed
-}
-
-// tell passes on what one event says.
-func (t *telling) tell(data []byte) error {
-	chunk, err := wire.ReadChunk(data)
-	switch {
-	case err != nil:
-		return interruptedBy(err)
-	case chunk.Error:
-		return interruptedBy(errors.New("OpenAI reported an error in the stream"))
-	}
-	if chunk.Finish != "" {
-		t.finish = chunk.Finish
-	}
-	if chunk.HasUsage {
-		t.scope.Usage = chunk.Usage
-		if chunk.Choices == 0 && t.finish != "" { // the terminal chunk: no other counts all
-			t.bill.prove(chunk.Answer)
-		}
-	}
-	if chunk.Refusal != nil {
-		t.refused = true
-		t.bill.heard()
-	}
-
-	text, plain := chunk.Content.Plain()
-	literal := chunk.Content
-	if !plain {
-		t.scratch = chunk.Content.AppendText(t.scratch[:0])
-		text, literal = t.scratch, nil
-	}
-	if len(text) == 0 {
-		return nil
-	}
-	t.bill.heard()
-	if !t.said {
-		t.said = true
-		t.scope.FirstToken = time.Since(t.scope.Began)
-	}
-	return t.pass(text, literal)
-}
-
-// pass lets text through the scan for our key.
-func (t *telling) pass(text []byte, literal wire.Literal) error {
-	free, found := t.scan.Push(text)
-	if found {
-		return apierr.From(errLeak)
-	}
-	if len(free) != len(text) || t.scan.Held() > 0 {
-		literal = nil // something was held back, or let go
-	}
-	return t.say(free, literal)
-}
-
-func (t *telling) say(text []byte, literal wire.Literal) error {
-	if len(text) == 0 {
-		return nil
-	}
-	t.pending = true
-	return t.left(t.out.say(text, literal))
-}
-
 // left is the end of a client that err says has left; or nil, if the rest is read
 // for its usage.
-func (t *telling) left(err error) error {
-	if err == nil || t.bill.drains() {
+func (b *bill) left(err error) error {
+	if err == nil || b.drains() {
 		return nil
 	}
 	return errors.Join(errClientLeft, err)
 }
 
-// end says how a complete answer ended.
-func (t *telling) end() error {
-	rest, found := t.scan.Flush()
-	if found {
-		return apierr.From(errLeak)
+// hears notes what one chunk of a completion says of its end and its cost.
+func (b *bill) hears(scope *Scope, c wire.Chunk, finish *string) error {
+	if c.Error {
+		return interruptedBy(errFailedStream)
 	}
-	if err := t.say(rest, nil); err != nil {
-		return err
+	if c.Finish != "" {
+		*finish = c.Finish
 	}
-	if err := unfit(t.finish, t.said, t.refused, t.scope.Usage); err != nil {
-		return err
+	if c.ServiceTier != nil && b.served == "" {
+		b.served = text(c.ServiceTier)
 	}
-	finish := "stop"
-	if t.finish == "length" {
-		finish = "length"
-	}
-	if err := t.out.done(finish); err != nil {
-		return errors.Join(errClientLeft, err)
+	if c.HasUsage {
+		scope.Usage = c.Usage
+		if c.Choices == 0 && *finish != "" { // the terminal chunk: no other counts all
+			b.prove(c.Answer)
+		}
 	}
 	return nil
 }
+
+var (
+	errFailedStream   = errors.New("OpenAI reported an error in the stream")
+	errFailedResponse = errors.New("OpenAI reported that the response failed") // for the client's prompt, perhaps
+)
 
 // interrupted is a stream that OpenAI did not finish. The end of the server and
 // of the client are their own causes.

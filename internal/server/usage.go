@@ -3,8 +3,6 @@ package server
 import (
 	"net/http"
 
-	json "github.com/go-json-experiment/json"
-
 	"keyshield/internal/ledger"
 	"keyshield/internal/limit"
 	"keyshield/internal/money"
@@ -25,13 +23,7 @@ func (s *Server) usageMe(w http.ResponseWriter, r *http.Request) error {
 		Day:      windowOf(standing.UserDay, t.plan.UserDay),
 		Month:    windowOf(standing.UserMonth, t.plan.UserMonth),
 	}
-	body, err := json.Marshal(answer)
-	if err != nil {
-		return err
-	}
-	w.Header()["Content-Type"] = jsonType
-	_, err = w.Write(body)
-	return err
+	return writeJSON(w, answer)
 }
 
 type usageAnswer struct {

@@ -212,12 +212,12 @@ func (r *Reader) Enum(of ...string) string {
 			return s
 		}
 	}
-	r.Invalid("must be %s", listed(of, "or"))
+	r.Invalid("must be %s", Listed(of, "or"))
 	return ""
 }
 
-// listed is the words as a sentence has them: "a", "b" or "c".
-func listed(words []string, last string) string {
+// Listed is the words as a sentence has them: "a", "b" or "c".
+func Listed(words []string, last string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {
 		quoted[i] = strconv.Quote(w)
@@ -369,12 +369,12 @@ func (r *Reader) unknown(name string, names []string) {
 			return
 		}
 	}
-	only := ""
+	only := " See /openapi.yaml for those that are accepted."
 	switch n := len(names); {
 	case n == 1:
 		only = " Only " + strconv.Quote(names[0]) + " is accepted."
 	case n <= 4:
-		only = " Only " + listed(names, "and") + " are accepted."
+		only = " Only " + Listed(names, "and") + " are accepted."
 	}
 	r.Refuse("unknown_field", "Unknown field %q.%s", r.Path(), only)
 }

@@ -126,8 +126,8 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		{`{"ſize":"small"}`, "duplicate_field", "ſize", ""},
 		{`{"lines":[{"id":"a"},{"id":"b","sub":{"ID":"c"}}]}`, "duplicate_field", "lines[1].sub.ID", `Field "lines[1].sub.ID" must be written "id".`},
 
-		{`{"model":1}`, "unknown_field", "model", `Unknown field "model".`},
-		{`{"":1}`, "unknown_field", "", `Unknown field "".`},
+		{`{"model":1}`, "unknown_field", "model", `Unknown field "model". See /openapi.yaml for those that are accepted.`},
+		{`{"":1}`, "unknown_field", "", `Unknown field "". See /openapi.yaml for those that are accepted.`},
 		{`{"lines":[{"id":"a","<\u0000":1}]}`, "unknown_field", "lines[0].??", `Unknown field "lines[0].??". Only "id" and "sub" are accepted.`},
 		{`{"model":1,"count":77}`, "unknown_field", "model", ""}, // the first that cannot be accepted
 

@@ -137,5 +137,5 @@ func (c *Client) send(k *call) (*Answer, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, k.refused(resp)
 	}
-	return &Answer{call: k, resp: resp}, nil
+	return &Answer{call: k, resp: resp, room: c.room}, nil
 }

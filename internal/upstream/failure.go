@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"keyshield/internal/apierr"
@@ -21,6 +22,10 @@ const (
 	minWait, maxWait = time.Second, time.Minute
 	defaultWait      = 5 * time.Second
 )
+
+// ErrTooMuch is a failure that says nothing about OpenAI: there was more to think, or
+// to say, than there is time and room for.
+var ErrTooMuch = errors.New("the answer takes more than it may")
 
 // Our own trouble with the provider: someone must act. The server logs these as
 // errors.
@@ -38,9 +43,26 @@ func (k *call) failed(err error) error {
 		return broke(err)
 	case gone(k.ctx):
 		return cause
+	case k.asksForTime(cause):
+		return timedOut(fmt.Errorf("%w: %w: %w", ErrTooMuch, cause, err)).ForGood() // again, it would cost as much again
 	default:
 		return timedOut(fmt.Errorf("%w: %w", cause, err))
 	}
+}
+
+// asksForTime reports whether a time-out is one that a client can bring about by
+// asking for much (a stream is silent while the model thinks), or by reading slowly.
+func (k *call) asksForTime(cause error) bool {
+	words := k.Theirs && (k.To == Chat || k.To == Responses)
+	switch cause {
+	case errStreamMax:
+		return true
+	case errStreamIdle, errTotal:
+		return words
+	case errFirstByte:
+		return words && !k.Stream
+	}
+	return false
 }
 
 // final is err as the caller gets it: that it was the caller who gave up, if so,
@@ -73,7 +95,8 @@ type refusal struct {
 	spoken   bool // it was OpenAI's own error envelope
 	wait     time.Duration
 	id       string
-	theirs   bool // the client wrote the request
+	theirs   bool // the client wrote the request,
+	shifted  bool // and we before it
 }
 
 func (r *refusal) Error() string {
@@ -88,7 +111,7 @@ func (k *call) refused(resp *http.Response) error {
 	if err != nil && k.ctx.Err() != nil {
 		return k.failed(fmt.Errorf("read the refusal: %w", err))
 	}
-	r := &refusal{status: resp.StatusCode, wait: retryAfter(resp.Header), id: requestID(resp.Header), theirs: k.Theirs}
+	r := &refusal{status: resp.StatusCode, wait: retryAfter(resp.Header), id: requestID(resp.Header), theirs: k.Theirs, shifted: k.Shifted}
 	r.envelope, r.spoken = wire.ReadError(body)
 	return r.public()
 }
@@ -118,15 +141,18 @@ func (r *refusal) public() *apierr.Error {
 // passed is a refusal of the client's own request: its status, the field and the
 // code, in a sentence of ours.
 func (r *refusal) passed() *apierr.Error {
-	said, code := "The AI provider did not accept the request", "invalid_request"
-	if r.envelope.Param != "" {
-		said += fmt.Sprintf(": see %q", r.envelope.Param)
+	said, code, param := "The AI provider did not accept the request", "invalid_request", r.envelope.Param
+	if r.shifted {
+		param, _, _ = strings.Cut(param, "[")
+	}
+	if param != "" {
+		said += fmt.Sprintf(": see %q", param)
 	}
 	if r.envelope.Code != "" {
 		code = r.envelope.Code
 		said += fmt.Sprintf(" (%s)", code)
 	}
-	return apierr.New(r.status, code, "%s.", said).About(r.envelope.Param).Because(r)
+	return apierr.New(r.status, code, "%s.", said).About(param).Because(r)
 }
 
 func inWords(wait time.Duration) string {

@@ -67,6 +67,10 @@ func TestAWholeAnswerOfTheirsMayTakeAllTheTime(t *testing.T) {
 			began := time.Now()
 			k := c.begin(t.Context(), tt.q)
 			<-k.ctx.Done()
+			err := k.failed(k.ctx.Err())
+			if long := tt.q.Theirs && !tt.q.Stream; errors.Is(err, ErrTooMuch) != long {
+				t.Errorf("%+v: %v may be the client's doing = %t, want %t", tt.q, err, !long, long)
+			}
 			if got := time.Since(began); got != tt.want {
 				t.Errorf("%+v is given up after %v, want %v", tt.q, got, tt.want)
 			}

@@ -19,6 +19,8 @@ import (
 	"net/url"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"keyshield/internal/secret"
 )
 
@@ -49,6 +51,7 @@ type Client struct {
 	models    *url.URL
 	header    http.Header // built once; net/http only reads it
 	transport *http.Transport
+	room      *semaphore.Weighted // in bytes, for what of whole answers is more than usual
 }
 
 // New readies a client. It opens no connection.
@@ -65,6 +68,7 @@ func New(cfg Config) (*Client, error) {
 		models:    base.JoinPath("models"),
 		header:    cfg.header(),
 		transport: newTransport(),
+		room:      semaphore.NewWeighted(answerRoom),
 	}
 	for to, path := range paths {
 		c.endpoints[to] = base.JoinPath(path)
@@ -95,6 +99,14 @@ type Question struct {
 	// OpenAI refuses it is the client's to know, and a whole answer may take all of
 	// the time to begin.
 	Theirs bool
+
+	// Shifted says that something of ours stands before what the client wrote: the
+	// places that OpenAI names are not theirs.
+	Shifted bool
+
+	// Most bounds the bytes of a whole answer, where what was asked for is more than
+	// usual. It is never more than MaxAnswer.
+	Most int64
 }
 
 // Close drops idle connections. Calls under way go on.

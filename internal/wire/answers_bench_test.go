@@ -18,8 +18,8 @@ func BenchmarkHear(b *testing.B) {
 		return fmt.Appendf(nil, `{"object":"list","data":[%s],"model":"m","usage":{"prompt_tokens":1,"total_tokens":1}}`, strings.Repeat(one+",", 255)+one)
 	}
 	var generated int
-	hear := func(l wire.Literal, own bool) {
-		if own {
+	hear := func(l wire.Literal, voice int) {
+		if voice != wire.NotGenerated {
 			generated += len(l)
 		}
 	}

@@ -1,17 +1,11 @@
 package wire
 
-// Embeddings is what we read of an answer with vectors.
-type Embeddings struct {
-	Answer      // Usage has no completion; HasUsage says that it counts the prompt
-	Vectors int // how many there are
-}
-
 // HearEmbeddings reads embeddings and tells hear of what is in them. Vectors, as
 // numbers or in base64, are no text and not heard: a request may fill 30 MB with
-// them.
-func HearEmbeddings(body []byte, hear Hear) (Embeddings, error) {
-	var e Embeddings
-	s := scanner{b: body, hear: hear}
+// them. Usage has no completion here; HasUsage says that it counts the prompt.
+func HearEmbeddings(body []byte, hear Hear) (Answer, error) {
+	var a Answer
+	s := scan(body, hear)
 	var data, usage, model, failed bool // seen
 	var listed bool
 	for s.open('{'); s.next('}'); {
@@ -19,14 +13,14 @@ func HearEmbeddings(body []byte, hear Hear) (Embeddings, error) {
 		case "data":
 			s.once(&data)
 			if listed = !s.null(); listed {
-				e.readVectors(&s)
+				s.vectors()
 			}
 		case "usage":
 			s.once(&usage)
-			e.HasUsage = e.readUsage(&s)
+			a.HasUsage = a.readUsage(&s)
 		case "model":
 			s.once(&model)
-			e.Model = s.text()
+			a.Model = s.text()
 		case "error":
 			s.refuseError(&failed)
 		default:
@@ -38,12 +32,12 @@ func HearEmbeddings(body []byte, hear Hear) (Embeddings, error) {
 		s.fail("no embeddings in it")
 	}
 	if s.err != nil {
-		return Embeddings{}, s.err
+		return Answer{}, s.err
 	}
-	return e, nil
+	return a, nil
 }
 
-func (e *Embeddings) readVectors(s *scanner) {
+func (s *scanner) vectors() {
 	for s.open('['); s.next(']'); {
 		var seen bool
 		for s.open('{'); s.next('}'); {
@@ -57,7 +51,6 @@ func (e *Embeddings) readVectors(s *scanner) {
 		if !seen {
 			s.fail("no vector in it")
 		}
-		e.Vectors++
 	}
 }
 
@@ -98,7 +91,7 @@ var base64Letters = [256]byte{
 // nothing and have no usage.
 func HearModerations(body []byte, hear Hear) (Answer, error) {
 	var a Answer
-	s := scanner{b: body, hear: hear}
+	s := scan(body, hear)
 	var results, model, failed bool // seen
 	var listed bool
 	for s.open('{'); s.next('}'); {

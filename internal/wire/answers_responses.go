@@ -1,29 +1,35 @@
 package wire
 
-// ResponseEvent is what we read of one event of a streamed response, or of a whole
-// one. Content and Refusal stay nil: the text is heard.
+// ResponseEvent is what we read of one event of a streamed response. Content and
+// Refusal stay nil: the text is heard.
 type ResponseEvent struct {
-	Answer        // of the response in it, if there is one; Finish is stop, length, content_filter, other, or "" while it goes on
-	Type   string // one of eventTypes, or other; "" of a whole response
-	Seq    int64  // its sequence number; -1 when absent
-	Last   bool   // the response is completed, incomplete or failed
-	Failed bool   // what the provider says about it must never be relayed
+	Answer       // of the response in it, if there is one; Finish is stop, length, content_filter, other, Failed, or "" while it goes on
+	Seq    int64 // its sequence number; -1 when absent
+	Last   bool  // the response is completed, incomplete or failed
+	Failed bool  // what the provider says about it must never be relayed
 }
+
+// Failed is the Finish of a response that did not come to an end of its own. It may
+// have cost something all the same.
+const Failed = "failed"
 
 // HearResponseEvent reads one event of a streamed response and tells hear of what
 // is in it. What stands in its "delta" is generated, whatever the type of event:
 // new types come every month, all of them stream their text there, and they are
-// passed on. Everything else is a repetition or no text.
+// passed on. Everything else is a repetition or no text. Each type is a voice, and
+// each of its output_index and content_index or summary_index; it may stand behind
+// the delta, so that is told of last.
 func HearResponseEvent(data []byte, hear Hear) (ResponseEvent, error) {
 	ev := ResponseEvent{Seq: -1}
-	s := scanner{b: data, hear: hear}
+	s := scan(data, hear)
 	var o outcome
-	var kind, number, response, delta, failed bool // seen
+	var from speaker
+	var kind, number, response, delta, output, content, summary, failed bool // seen
 	for s.open('{'); s.next('}'); {
 		switch string(s.name()) {
 		case "type":
 			s.once(&kind)
-			ev.Type = eventType(s.text())
+			from.kind = s.text()
 		case "sequence_number":
 			s.once(&number)
 			if n, ok := s.count(); ok {
@@ -31,9 +37,16 @@ func HearResponseEvent(data []byte, hear Hear) (ResponseEvent, error) {
 			}
 		case "delta":
 			s.once(&delta)
-			s.generated = true
-			s.skip()
-			s.generated = false
+			from.readDelta(&s)
+		case "output_index":
+			s.once(&output)
+			from.output, _ = s.count()
+		case "content_index":
+			s.once(&content)
+			from.content, _ = s.count()
+		case "summary_index":
+			s.once(&summary)
+			from.summary, _ = s.count()
 		case "response":
 			s.once(&response)
 			if s.peek() == '{' {
@@ -53,34 +66,77 @@ func HearResponseEvent(data []byte, hear Hear) (ResponseEvent, error) {
 	}
 	s.end()
 
-	ev.conclude(&s, o)
+	from.tell(&s)
+	ev.conclude(&s, from.kind, o)
 	if s.err != nil {
 		return ResponseEvent{}, s.err
 	}
 	return ev, nil
 }
 
+// speaker is whose delta an event brings.
+type speaker struct {
+	kind                     Literal // the type of the event
+	output, content, summary int64   // which text it continues
+	text                     Literal // the delta, if it is a string
+	at                       int     // where it begins otherwise; 0 when there is none
+}
+
+// readDelta reads the delta, and tells nobody yet.
+func (f *speaker) readDelta(s *scanner) {
+	if s.peek() == '"' {
+		f.text = s.str()
+		return
+	}
+	f.at = s.i
+	hear := s.hear
+	s.hear = nil
+	s.skip()
+	s.hear = hear
+}
+
+// tell tells of the delta, once the whole event has been read.
+func (f *speaker) tell(s *scanner) {
+	if s.err != nil || f.text == nil && f.at == 0 {
+		return
+	}
+	// A text has one index in its output: no event has both.
+	place := s.place(f.output)*maxPlace + max(s.place(f.content), s.place(f.summary))
+	voice := voiceOf(f.kind.short()) + maxVoices*place
+	switch {
+	case s.err != nil:
+	case f.text != nil:
+		s.hear(f.text, voice)
+	default:
+		again := scanner{b: s.b, i: f.at, hear: s.hear, voice: voice}
+		again.skip()
+	}
+}
+
 // conclude says how the response ended. Where the type of the event and the status
 // of the response in it contradict each other, the worse counts.
-func (ev *ResponseEvent) conclude(s *scanner, o outcome) {
-	switch ev.Type {
-	case "":
-		if ev.Type = "error"; !ev.Failed { // a bare envelope, else
-			s.fail("no type in it")
-		}
+func (ev *ResponseEvent) conclude(s *scanner, kind Literal, o outcome) {
+	short := false
+	switch string(kind.short()) {
+	case "response.completed":
+		ev.Last = true
+	case "response.incomplete":
+		ev.Last, short = true, true
+	case "response.failed":
+		ev.Last, ev.Failed = true, true
 	case "error":
 		ev.Failed = true
-	case "response.completed", "response.incomplete", "response.failed":
-		if ev.Last = true; !o.there {
-			s.fail("no response in it")
-		}
 	}
 	switch {
-	case ev.Failed, o.failed, ev.Type == "response.failed", o.status == "failed", o.status == "cancelled":
+	case kind == nil && !ev.Failed: // else it is a bare envelope
+		s.fail("no type in it")
+	case ev.Last && !o.there:
+		s.fail("no response in it")
+	case ev.Failed, o.failed, o.status == "failed", o.status == "cancelled":
 		ev.Failed = true
-		ev.Finish = "other"
+		ev.Finish = Failed
 	case !ev.Last:
-	case ev.Type == "response.incomplete", o.status == "incomplete":
+	case short, o.status == "incomplete":
 		ev.Finish = incompleteReason(o.reason)
 	default:
 		ev.Finish = "stop"
@@ -88,37 +144,32 @@ func (ev *ResponseEvent) conclude(s *scanner, o outcome) {
 }
 
 // HearResponse reads a whole response and tells hear of what is in it. Generated
-// are the text, refusal, arguments, input and name of its output. A response that
-// has neither completed nor stopped short has failed: we never ask for one that
-// goes on in the background.
-func HearResponse(body []byte, hear Hear) (ResponseEvent, error) {
-	ev := ResponseEvent{Seq: -1}
-	s := scanner{b: body, hear: hear}
-	o := ev.readResponse(&s, true)
+// are the text, refusal, arguments, input and name of its output, each complete: they
+// are one voice. A response that has neither completed nor stopped short has failed:
+// we never ask for one that goes on in the background.
+func HearResponse(body []byte, hear Hear) (Answer, error) {
+	var a Answer
+	s := scan(body, hear)
+	o := a.readResponse(&s, true)
 	s.end()
 
-	switch o.status {
-	case "completed":
-		ev.Last = true
-		ev.Finish = "stop"
-	case "incomplete":
-		ev.Last = true
-		ev.Finish = incompleteReason(o.reason)
+	switch {
+	case o.failed:
+		a.Finish = Failed
+	case o.status == "completed":
+		a.Finish = "stop"
+	case o.status == "incomplete":
+		a.Finish = incompleteReason(o.reason)
 	default:
-		ev.Last = o.status == "failed"
-		ev.Failed = true
+		a.Finish = Failed
 	}
-	if o.failed || ev.Failed {
-		ev.Failed = true
-		ev.Finish = "other"
-	}
-	if !o.failed && (o.status == "" || !o.output && !ev.Failed) {
+	if !o.failed && (o.status == "" || !o.output && a.Finish != Failed) {
 		s.fail("no response in it")
 	}
 	if s.err != nil {
-		return ResponseEvent{}, s.err
+		return Answer{}, s.err
 	}
-	return ev, nil
+	return a, nil
 }
 
 // outcome is what a response object says about itself.
@@ -195,11 +246,11 @@ func (s *scanner) skipOutput() {
 	case '{':
 		for s.open('{'); s.next('}'); {
 			name := s.name()
-			if s.peek() == '"' {
-				s.generated = isText(name)
+			if s.peek() == '"' && isText(name) {
+				s.voice = 0
 			}
 			s.skipOutput()
-			s.generated = false
+			s.voice = NotGenerated
 		}
 	case '[':
 		for s.open('['); s.next(']'); {
@@ -218,8 +269,8 @@ func isText(name []byte) bool {
 	return false
 }
 
-// incompleteReason, responseStatus and eventType map to constants for the reason
-// that finishReason does.
+// incompleteReason and responseStatus map to constants for the reason that
+// finishReason does.
 func incompleteReason(l Literal) string {
 	switch string(l.short()) {
 	case "max_output_tokens", "max_tokens": // the latter in OpenAI's own example
@@ -245,48 +296,4 @@ func responseStatus(l Literal) string {
 		return "cancelled"
 	}
 	return "other" // queued, in_progress
-}
-
-func eventType(l Literal) string {
-	if l == nil {
-		return ""
-	}
-	word := l.short()
-	for i := range eventTypes {
-		if string(word) == eventTypes[i] {
-			return eventTypes[i]
-		}
-	}
-	return "other"
-}
-
-// eventTypes are what comes of a request that we let through; the most frequent
-// ones first.
-var eventTypes = [...]string{
-	"response.output_text.delta",
-	"response.function_call_arguments.delta",
-	"response.custom_tool_call_input.delta",
-	"response.reasoning_text.delta",
-	"response.reasoning_summary_text.delta",
-	"response.refusal.delta",
-	"response.output_text.done",
-	"response.function_call_arguments.done",
-	"response.custom_tool_call_input.done",
-	"response.reasoning_text.done",
-	"response.reasoning_summary_text.done",
-	"response.refusal.done",
-	"response.output_text.annotation.added",
-	"response.reasoning_summary_part.added",
-	"response.reasoning_summary_part.done",
-	"response.content_part.added",
-	"response.content_part.done",
-	"response.output_item.added",
-	"response.output_item.done",
-	"response.created",
-	"response.queued",
-	"response.in_progress",
-	"response.completed",
-	"response.incomplete",
-	"response.failed",
-	"error",
 }

@@ -13,39 +13,39 @@ import (
 	"keyshield/internal/wire"
 )
 
-// A stream of every kind, and what is heard of it. The generated strings, put
-// together, are what the model wrote: nothing else stands between two pieces.
+// A stream of every kind, and what is heard of it. What each voice says, put together,
+// is what the model wrote in one place: nothing else stands between two pieces.
 func TestStreamsAreHeard(t *testing.T) {
-	for name, said := range map[string]string{
-		"tools":                `get_weather{"place":"Köln"}run_sqlselect 1;`,
-		"stream":               "Hello \"you\"\n\ufffd",
-		"responses/text":       "She wrote: \"delta\" {é}\nand left. 😀",
-		"responses/tools":      `{"place":"Köln"}select 1;`,
-		"responses/incomplete": "**Counting**One, two",
-		"responses/refusal":    "I cannot help.",
-		"responses/failed":     "",
-		"responses/error":      "",
-		"responses/others":     "UklGRg==Onex = 1{}lsa.txtab",
+	for name, said := range map[string][]string{
+		"tools":                {`get_weather{"place":"Köln"}`, "run_sqlselect 1;"},
+		"stream":               {"Hello \"you\"\n\ufffd"},
+		"responses/text":       {"She wrote: \"delta\" {é}\nand left. 😀"},
+		"responses/tools":      {`{"place":"Köln"}`, "select 1;"},
+		"responses/incomplete": {"**Counting**", "One, two"},
+		"responses/refusal":    {"I cannot help."},
+		"responses/failed":     nil,
+		"responses/error":      nil,
+		"responses/others":     {"UklGRg==", "One", "x = 1", "{}", "ls", "a.txt", "ab"},
 	} {
-		var out, all strings.Builder
+		var out strings.Builder
+		var l listener
 		for _, doc := range documents(t, name+".sse") {
-			var l listener
+			before := len(l.heard)
 			if strings.HasPrefix(name, "responses/") {
 				ev, err := wire.HearResponseEvent(doc, l.hear)
-				fmt.Fprintf(&out, "%d %s: last %v, failed %v, finish %q, model %s, tier %s, usage %v %v %+v, %v\n",
-					ev.Seq, ev.Type, ev.Last, ev.Failed, ev.Finish, ev.Model, ev.ServiceTier, ev.HasUsage, ev.Detailed, ev.Usage, err)
+				fmt.Fprintf(&out, "%d: last %v, failed %v, finish %q, model %s, tier %s, usage %v %v %+v, %v\n",
+					ev.Seq, ev.Last, ev.Failed, ev.Finish, ev.Model, ev.ServiceTier, ev.HasUsage, ev.Detailed, ev.Usage, err)
 			} else {
 				c, err := wire.HearChunk(doc, l.hear)
 				fmt.Fprintf(&out, "%d choices, finish %q, model %s, tier %s, usage %v %v %+v, %v\n",
 					c.Choices, c.Finish, c.Model, c.ServiceTier, c.HasUsage, c.Detailed, c.Usage, err)
 			}
-			for _, h := range l.heard {
-				fmt.Fprintf(&out, "\t%q %v\n", h.Text, h.Generated)
+			for _, h := range l.heard[before:] {
+				fmt.Fprintf(&out, "\t%q %d\n", h.Text, h.Voice)
 			}
-			all.WriteString(l.generated())
 		}
-		if all.String() != said {
-			t.Errorf("%s: generated %q, want %q", name, all.String(), said)
+		if diff := cmp.Diff(said, l.said()); diff != "" {
+			t.Errorf("%s: generated\n%s", name, diff)
 		}
 		golden(t, name+".heard", out.String())
 	}
@@ -71,19 +71,18 @@ func golden(t *testing.T, name, got string) {
 func TestWholeAnswersAreHeard(t *testing.T) {
 	type summary struct {
 		Reading   reading
-		Generated string
+		Generated []string // by voice
 		Detailed  bool
-		Vectors   int
 	}
 	usage := wire.Usage{Prompt: 88, Completion: 31, Total: 119, Cached: 64, CacheWrite: 16, Reasoning: 7}
 	chatUsage := wire.Usage{Prompt: 82, Completion: 31, Total: 113, Cached: 64}
 	const model = "gpt-6-luna-2026-08-01"
 	for file, want := range map[string]summary{
-		"response.json":          {reading{Finish: "stop", Model: model, Tier: "default", Usage: usage, HasUsage: true}, "**Counting**She wrote: \"delta\" {é}\nand left. 😀{\"place\":\"Köln\"}get_weatherselect 1;run_sql", true, 0},
-		"answer_tools.json":      {reading{Finish: "tool_calls", Model: model, Tier: "default", Usage: chatUsage, HasUsage: true}, `get_weather{"place":"Köln"}run_sqlselect 1;`, true, 0},
-		"embeddings.json":        {reading{Model: "text-embedding-3-small", Usage: wire.Usage{Prompt: 8, Total: 8}, HasUsage: true}, "", false, 2},
-		"embeddings_base64.json": {reading{Model: "text-embedding-3-small", Usage: wire.Usage{Prompt: 5, Total: 5}, HasUsage: true}, "", false, 1},
-		"moderation.json":        {reading{Model: "omni-moderation-2024-09-26"}, "", false, 0},
+		"response.json":          {reading{Finish: "stop", Model: model, Tier: "default", Usage: usage, HasUsage: true}, []string{"**Counting**She wrote: \"delta\" {é}\nand left. 😀{\"place\":\"Köln\"}get_weatherselect 1;run_sql"}, true},
+		"answer_tools.json":      {reading{Finish: "tool_calls", Model: model, Tier: "default", Usage: chatUsage, HasUsage: true}, []string{`get_weather{"place":"Köln"}`, "run_sqlselect 1;"}, true},
+		"embeddings.json":        {reading{Model: "text-embedding-3-small", Usage: wire.Usage{Prompt: 8, Total: 8}, HasUsage: true}, nil, false},
+		"embeddings_base64.json": {reading{Model: "text-embedding-3-small", Usage: wire.Usage{Prompt: 5, Total: 5}, HasUsage: true}, nil, false},
+		"moderation.json":        {reading{Model: "omni-moderation-2024-09-26"}, nil, false},
 	} {
 		doc := documents(t, file)[0]
 		var l listener
@@ -92,22 +91,15 @@ func TestWholeAnswersAreHeard(t *testing.T) {
 		var err error
 		switch file {
 		case "response.json":
-			var ev wire.ResponseEvent
-			ev, err = wire.HearResponse(doc, l.hear)
-			a = ev.Answer
-			if !ev.Last || ev.Failed || ev.Type != "" || ev.Seq != -1 {
-				t.Errorf("%+v", ev)
-			}
+			a, err = wire.HearResponse(doc, l.hear)
 		case "answer_tools.json":
 			a, err = wire.HearAnswer(doc, l.hear)
 		case "moderation.json":
 			a, err = wire.HearModerations(doc, l.hear)
 		default:
-			var e wire.Embeddings
-			e, err = wire.HearEmbeddings(doc, l.hear)
-			a, got.Vectors = e.Answer, e.Vectors
+			a, err = wire.HearEmbeddings(doc, l.hear)
 		}
-		got.Reading, got.Generated, got.Detailed = ours(wire.Chunk{Answer: a}), l.generated(), a.Detailed
+		got.Reading, got.Generated, got.Detailed = ours(wire.Chunk{Answer: a}), l.said(), a.Detailed
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%s: %v\n%s", file, err, diff)
 		}
@@ -119,7 +111,7 @@ func TestWholeAnswersAreHeard(t *testing.T) {
 
 // hearers are the readers, reduced to what a refusal needs.
 func hearers() map[string]func([]byte) error {
-	deaf := func(wire.Literal, bool) {}
+	deaf := func(wire.Literal, int) {}
 	return map[string]func([]byte) error{
 		"answer":      func(b []byte) error { _, err := wire.HearAnswer(b, deaf); return err },
 		"chunk":       func(b []byte) error { _, err := wire.HearChunk(b, deaf); return err },
@@ -169,7 +161,7 @@ func TestDuplicateMembersAreRefusedByAll(t *testing.T) {
 	for name, members := range map[string][]string{
 		"answer":      {`"choices":[]`, `"model":"m","model":"m"`, `"usage":null,"\u0075sage":null`, `"error":null,"error":null`, `"service_tier":"a","service_tier":"b"`},
 		"chunk":       {`"choices":[]`, `"model":"m","model":"m"`, `"usage":null,"usage":{}`, `"error":null,"error":null`},
-		"event":       {`"type":"x"`, `"response":{}`, `"sequence_number":1,"sequence_number":2`, `"delta":"a","delta":"b"`, `"error":null,"error":null`},
+		"event":       {`"type":"x"`, `"response":{}`, `"sequence_number":1,"sequence_number":2`, `"delta":"a","delta":"b"`, `"delta":null,"d\u0065lta":null`, `"output_index":1,"output_index":1`, `"content_index":1,"content_index":1`, `"summary_index":1,"summary_index":1`, `"error":null,"error":null`},
 		"response":    {`"status":"completed"`, `"output":[]`, `"usage":{"input_tokens":1,"input_tokens":2}`, `"usage":{"output_tokens":1,"output_tokens":2}`, `"usage":{"total_tokens":1,"total_tokens":2}`, `"usage":{"input_tokens_details":{},"input_tokens_details":{}}`, `"usage":{"output_tokens_details":{},"output_tokens_details":{}}`, `"usage":{"input_tokens_details":{"cached_tokens":1,"cached_tokens":1}}`, `"incomplete_details":null,"incomplete_details":null`, `"incomplete_details":{"reason":"a","reason":"a"}`, `"error":null,"error":null`, `"model":"a","model":"a"`, `"service_tier":"a","service_tier":"a"`, `"usage":null,"usage":null`},
 		"embeddings":  {`"data":[]`, `"model":"a","model":"a"`, `"usage":null,"usage":null`, `"error":null,"error":null`},
 		"moderations": {`"results":[]`, `"model":"a","model":"a"`, `"error":null,"error":null`},
@@ -210,13 +202,13 @@ func TestWhatSaysOtherThanAskedIsRefused(t *testing.T) {
 
 // What failed must be seen to have failed, in whatever shape it says so.
 func TestFailedResponsesAreSeen(t *testing.T) {
-	deaf := func(wire.Literal, bool) {}
+	deaf := func(wire.Literal, int) {}
 	for _, doc := range []string{
 		`{"type":"error","message":"x"}`, `{"message":"x","\u0074ype":"\u0065rror"}`, `{"error":{"message":"x"}}`, `{"type":"x","error":"x"}`,
 		`{"type":"response.failed","response":{}}`, `{"type":"response.completed","response":{"status":"failed"}}`,
 		`{"type":"response.completed","response":{"status":"completed","error":{"message":"x"}}}`, `{"type":"response.cancelled","response":{"status":"cancelled"}}`,
 	} {
-		if ev, err := wire.HearResponseEvent([]byte(doc), deaf); !ev.Failed || ev.Finish != "other" || err != nil {
+		if ev, err := wire.HearResponseEvent([]byte(doc), deaf); !ev.Failed || ev.Finish != wire.Failed || err != nil {
 			t.Errorf("%s: %+v, %v", doc, ev, err)
 		}
 	}
@@ -224,8 +216,8 @@ func TestFailedResponsesAreSeen(t *testing.T) {
 		`{"error":{"message":"x"}}`, `{"status":"failed"}`, `{"status":"cancelled"}`, `{"status":"queued"}`, `{"status":"in_progress","output":[]}`, `{"status":"of_tomorrow"}`,
 		`{"status":"completed","output":[],"error":{"message":"x"}}`,
 	} {
-		if ev, err := wire.HearResponse([]byte(doc), deaf); !ev.Failed || ev.Finish != "other" || err != nil {
-			t.Errorf("%s: %+v, %v", doc, ev, err)
+		if a, err := wire.HearResponse([]byte(doc), deaf); a.Finish != wire.Failed || err != nil {
+			t.Errorf("%s: %+v, %v", doc, a, err)
 		}
 	}
 	for _, doc := range []string{`{"type":"response.created","response":{"status":"in_progress"}}`, `{"type":"response.of_tomorrow","response":"x"}`} {
@@ -254,8 +246,8 @@ func TestHearingAllocatesNothing(t *testing.T) {
 		docs[name] = documents(t, name)
 	}
 	generated := 0
-	hear := func(l wire.Literal, own bool) {
-		if own {
+	hear := func(l wire.Literal, voice int) {
+		if voice != wire.NotGenerated {
 			generated += len(l)
 		}
 	}

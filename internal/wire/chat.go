@@ -10,14 +10,9 @@ import (
 // ChatRequest is a decoded request to /v1/chat/completions. What a client may say
 // and has no effect on the answer (store, metadata, user) is checked and dropped.
 type ChatRequest struct {
-	Model        string
+	Asked
 	Stream       bool
-	IncludeUsage bool   // the client asked for the usage chunk
-	OutputLimit  int64  // asked by max_completion_tokens or max_tokens; 0 when not
-	ServiceTier  string // as asked; "" when not
-	Effort       string // of reasoning, as asked; "" when not
-	LogProbs     bool   // asked for, or for the top ones
-	System       bool   // has a system or developer message
+	IncludeUsage bool // the client asked for the usage chunk
 
 	messages    []chatMessage
 	obfuscation *bool // of a stream
@@ -64,9 +59,9 @@ var deniedChat = map[string]string{
 	"prediction":             "rejected predictions are billed as output, beyond the limit",
 	"web_search_options":     "searches are billed by the call, and what they find as input",
 	"moderation":             "it has a second model judge the request; ask /v1/moderations",
-	"prompt_cache_key":       "writing to the cache is billed, and the cache is shared by all callers",
-	"prompt_cache_retention": "writing to the cache is billed, and the cache is shared by all callers",
-	"prompt_cache_options":   "writing to the cache is billed, and the cache is shared by all callers",
+	"prompt_cache_key":       cacheIsShared,
+	"prompt_cache_retention": cacheIsShared,
+	"prompt_cache_options":   cacheIsShared,
 }
 
 // ReadChatRequest decodes a body. Every error is an *apierr.Error with status 400
@@ -111,13 +106,13 @@ func (c *chatReader) member(r *strict.Reader, name string) {
 	case "stream_options":
 		c.readStreamOptions(r)
 	case "max_completion_tokens":
-		c.limit = r.Int(1, math.MaxInt64)
+		c.limit = r.Int(1, maxOutput)
 	case "max_tokens":
-		c.older = r.Int(1, math.MaxInt64)
+		c.older = r.Int(1, maxOutput)
 	case "service_tier":
-		req.ServiceTier = r.Enum("auto", "default", "flex", "priority", "fast")
+		req.ServiceTier = r.Enum(serviceTiers...)
 	case "reasoning_effort":
-		req.Effort = r.Enum("none", "minimal", "low", "medium", "high", "xhigh", "max")
+		req.Effort = r.Enum(efforts...)
 	case "tools":
 		readTools(r, req)
 	case "tool_choice":
@@ -266,7 +261,7 @@ func (c *chatReader) check() error {
 		{req.functionCall.set() && req.functions == nil, "function_call", "needs functions to choose from"},
 	} {
 		if bad.when {
-			return strict.Refuse("invalid_field", "Field %q %s.", bad.field, bad.wrong).About(bad.field)
+			return wrong(bad.field, bad.wrong)
 		}
 	}
 	return nil

@@ -186,7 +186,7 @@ func (c *chatContent) refuses() bool {
 	return false
 }
 
-// partFields are those of every kind of part, so that a client reads why a kind is
+// chatPartFields are those of every kind of part, so that a client reads why a kind is
 // refused.
 var chatPartFields = []string{"type", "text", "refusal", "image_url", "input_audio", "file", "prompt_cache_breakpoint"}
 
@@ -195,7 +195,7 @@ var deniedParts = map[string]string{
 	"image_url":               "the tokens of an image are not bounded by bytes",
 	"input_audio":             "the tokens of audio are not bounded by bytes",
 	"file":                    "a file is read from storage, or has no bound in bytes",
-	"prompt_cache_breakpoint": "writing to the cache is billed, and the cache is shared by all callers",
+	"prompt_cache_breakpoint": cacheIsShared,
 }
 
 func readChatPart(r *strict.Reader) (p chatPart) {

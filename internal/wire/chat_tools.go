@@ -39,8 +39,6 @@ type chatFormat struct {
 	schema definition
 }
 
-const noHosted = "tools that the provider runs are billed without a bound"
-
 func readTools(r *strict.Reader, req *ChatRequest) {
 	if readEach(r, maxTools, func() { req.tools = append(req.tools, readTool(r)) }) == 0 {
 		r.Invalid("must not be empty: leave it out when there are none")
@@ -73,7 +71,7 @@ func readTool(r *strict.Reader) (t chatTool) {
 func readToolKind(r *strict.Reader) string {
 	kind := r.String()
 	if kind != "function" && kind != "custom" {
-		r.Invalid(`must be "function" or "custom": %s`, noHosted)
+		r.Invalid(`must be "function" or "custom": %s`, runsThere)
 	}
 	return kind
 }
@@ -157,7 +155,7 @@ func readToolChoice(r *strict.Reader, c *chatToolChoice) {
 		case r.Null():
 		case name == "type":
 			if kind = r.String(); kind != "allowed_tools" && kind != "function" && kind != "custom" {
-				r.Invalid(`must be "function", "custom" or "allowed_tools": %s`, noHosted)
+				r.Invalid(`must be "function", "custom" or "allowed_tools": %s`, runsThere)
 			}
 		case name == "allowed_tools":
 			c.readAllowed(r)

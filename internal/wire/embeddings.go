@@ -4,7 +4,7 @@ import "keyshield/internal/strict"
 
 // EmbeddingsRequest is a decoded request to /v1/embeddings.
 type EmbeddingsRequest struct {
-	Model      string
+	Asked
 	Inputs     int   // how many vectors the answer has
 	Dimensions int64 // of each; 0 when not asked
 	Base64     bool  // as which they are wanted, not as numbers
@@ -34,10 +34,6 @@ func ReadEmbeddingsRequest(body []byte) (*EmbeddingsRequest, error) {
 	}
 	req.Inputs = len(req.input.texts)
 	return req, nil
-}
-
-func missing(field string) error {
-	return strict.Refuse("invalid_field", "Field %q is missing.", field).About(field)
 }
 
 // member reads one member. For all of them null is absent.

@@ -15,11 +15,11 @@ func TestEmbeddingsAsTheyGoUpstream(t *testing.T) {
 		want wire.EmbeddingsRequest
 		sent string
 	}{
-		{`{"model":"m","input":"é"}`, wire.EmbeddingsRequest{Model: "m", Inputs: 1}, `{"model":"m","input":"é","encoding_format":"float"}`},
+		{`{"model":"m","input":"é"}`, wire.EmbeddingsRequest{Asked: wire.Asked{Model: "m"}, Inputs: 1}, `{"model":"m","input":"é","encoding_format":"float"}`},
 		{`{"input":["a"],"model":"m","encoding_format":null,"dimensions":null,"user":null}`,
-			wire.EmbeddingsRequest{Model: "m", Inputs: 1}, `{"model":"m","input":["a"],"encoding_format":"float"}`},
+			wire.EmbeddingsRequest{Asked: wire.Asked{Model: "m"}, Inputs: 1}, `{"model":"m","input":["a"],"encoding_format":"float"}`},
 		{`{"model":"m","input":["a"," ","c"],"encoding_format":"base64","dimensions":16384,"user":"dropped"}`,
-			wire.EmbeddingsRequest{Model: "m", Inputs: 3, Base64: true, Dimensions: 16384}, `{"model":"m","input":["a"," ","c"],"encoding_format":"base64","dimensions":16384}`},
+			wire.EmbeddingsRequest{Asked: wire.Asked{Model: "m"}, Inputs: 3, Base64: true, Dimensions: 16384}, `{"model":"m","input":["a"," ","c"],"encoding_format":"base64","dimensions":16384}`},
 	} {
 		got, err := wire.ReadEmbeddingsRequest([]byte(tt.body))
 		if err != nil {
@@ -39,7 +39,7 @@ func TestEmbeddingsAsTheyGoUpstream(t *testing.T) {
 	}
 }
 
-var embeddingsRefused = []struct{ body, code, param, word string }{
+var embeddingsRefused = []refusal{
 	{`[]`, "invalid_json", "", "JSON"},
 	{`{"input":"a"}`, "invalid_field", "model", "missing"},
 	{`{"model":"m"}`, "invalid_field", "input", "missing"},
@@ -63,11 +63,5 @@ var embeddingsRefused = []struct{ body, code, param, word string }{
 }
 
 func TestWhatIsRefusedInEmbeddings(t *testing.T) {
-	for _, tt := range embeddingsRefused {
-		_, err := wire.ReadEmbeddingsRequest([]byte(tt.body))
-		e := refusedWith(t, tt.body, err)
-		if e.Code != tt.code || e.Param != tt.param || !strings.Contains(e.Message, tt.word) {
-			t.Errorf("%.100s: %s about %q: %s\nwant %s about %q, with %q in it", tt.body, e.Code, e.Param, e.Message, tt.code, tt.param, tt.word)
-		}
-	}
+	checkRefusals(t, reads(wire.ReadEmbeddingsRequest), "%s", embeddingsRefused)
 }

@@ -4,7 +4,7 @@ import "keyshield/internal/strict"
 
 // ModerationsRequest is a decoded request to /v1/moderations.
 type ModerationsRequest struct {
-	Model string // "" when absent
+	Asked
 
 	input inputs
 	parts bool // its list is of parts: one thing to judge, not several

@@ -1,7 +1,6 @@
 package wire_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -29,7 +28,7 @@ func TestModerationsAsTheyGoUpstream(t *testing.T) {
 	}
 }
 
-var moderationsRefused = []struct{ body, code, param, word string }{
+var moderationsRefused = []refusal{
 	{`7`, "invalid_json", "", "JSON"},
 	{`{}`, "invalid_field", "input", "missing"},
 	{`{"input":null}`, "invalid_field", "input", "missing"},
@@ -50,11 +49,5 @@ var moderationsRefused = []struct{ body, code, param, word string }{
 }
 
 func TestWhatIsRefusedInModerations(t *testing.T) {
-	for _, tt := range moderationsRefused {
-		_, err := wire.ReadModerationsRequest([]byte(tt.body))
-		e := refusedWith(t, tt.body, err)
-		if e.Code != tt.code || e.Param != tt.param || !strings.Contains(e.Message, tt.word) {
-			t.Errorf("%.100s: %s about %q: %s\nwant %s about %q, with %q in it", tt.body, e.Code, e.Param, e.Message, tt.code, tt.param, tt.word)
-		}
-	}
+	checkRefusals(t, reads(wire.ReadModerationsRequest), "%s", moderationsRefused)
 }

@@ -23,8 +23,13 @@ func FuzzChatRequest(f *testing.F) {
 			f.Add([]byte(tt.body))
 		}
 	}
-	for field, verdict := range chatVerdicts {
-		f.Add([]byte(chat(`"` + field + `":` + verdict.value)))
+	for _, members := range []string{
+		`"temperature":1.5,"top_p":0.5,"frequency_penalty":1,"presence_penalty":1,"seed":7,"stop":["a"],"logit_bias":{"1":5},"verbosity":"high"`,
+		`"logprobs":true,"top_logprobs":5,"metadata":{"a":"b"},"user":"u","safety_identifier":"s","modalities":["text"],"n":1,"store":true`,
+		`"max_completion_tokens":900,"max_tokens":900,"service_tier":"flex","reasoning_effort":"high","response_format":{"type":"json_object"}`,
+		`"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"auto","parallel_tool_calls":true,"functions":[{"name":"f"}],"function_call":"auto"`,
+	} {
+		f.Add([]byte(chat(members)))
 	}
 	f.Add([]byte(chat(`"stream":true,"stream_options":{"include_obfuscation":true},"tools":[{"type":"custom","custom":{"name":"c","description":"é","format":{"type":"grammar","grammar":{"syntax":"regex","definition":"日"}}}}],"tool_choice":{"type":"custom","custom":{"name":"c"}}`)))
 	f.Add([]byte(saying(`{"role":"system","content":[{"type":"text","text":"\u0000\ud83d\ude00"}]},` + calling("x") + answering("x") + `,{"role":"assistant","content":"a","refusal":"b","function_call":{"name":"f","arguments":"\""}}`)))

@@ -10,13 +10,8 @@ import (
 // in bytes; what could cost more than its bytes say, or reads what is stored under
 // the operator's key, is refused by name.
 type ResponsesRequest struct {
-	Model       string
-	Stream      bool
-	OutputLimit int64  // max_output_tokens as asked, at least 16; 0 when not
-	ServiceTier string // as asked; "" when not
-	Effort      string // reasoning.effort as asked; "" when not
-	LogProbs    bool   // asked for top_logprobs, or to include message.output_text.logprobs
-	System      bool   // has instructions, or a system or developer message
+	Asked
+	Stream bool
 
 	instructions   string
 	text           string      // the input, when it is one text
@@ -58,11 +53,11 @@ func ReadResponsesRequest(body []byte) (*ResponsesRequest, error) {
 	case err != nil:
 		return nil, err
 	case r.Model == "":
-		return nil, strict.Refuse("invalid_field", "Field %q is missing.", "model").About("model")
+		return nil, missing("model")
 	case r.text == "" && r.items == nil:
-		return nil, strict.Refuse("invalid_field", "Field %q is missing: send a text or a list of items.", "input").About("input")
+		return nil, wrong("input", "is missing: send a text or a list of items")
 	case streamOptions && !r.Stream:
-		return nil, strict.Refuse("invalid_field", "Field %q needs \"stream\": true.", "stream_options").About("stream_options")
+		return nil, wrong("stream_options", `needs "stream": true`)
 	}
 	return r, nil
 }
@@ -77,18 +72,15 @@ var responsesFields = []string{
 	"moderation", "context_management", "output_schema", "access_programs", "image",
 }
 
-const (
-	readsStored = "it reads what is stored under the operator's key; send the items themselves in input"
-	cacheIsOurs = "what is written to the cache is billed apart, so it is left to the operator"
-)
+const readsStored = "it reads what is stored under the operator's key; send the items themselves in input"
 
 var responsesRefused = map[string]string{
 	"previous_response_id":   readsStored,
 	"conversation":           readsStored,
 	"prompt":                 "it reads a prompt stored under the operator's key; send its text in instructions or input",
-	"prompt_cache_key":       cacheIsOurs,
-	"prompt_cache_options":   cacheIsOurs,
-	"prompt_cache_retention": cacheIsOurs,
+	"prompt_cache_key":       cacheIsShared,
+	"prompt_cache_options":   cacheIsShared,
+	"prompt_cache_retention": cacheIsShared,
 	"moderation":             "it runs another model, which is not priced here; use /v1/moderations",
 	"context_management":     "what compaction costs has no bound by bytes; shorten the input yourself",
 	"output_schema":          "what it adds to the prompt has no known bound; use text.format",
@@ -114,7 +106,7 @@ func (r *ResponsesRequest) read(in *strict.Reader, name string, kinds bodyKinds)
 			}
 		})
 	case "max_output_tokens":
-		r.OutputLimit = in.Int(leastOutput, math.MaxInt32)
+		r.OutputLimit = in.Int(leastOutput, maxOutput)
 	case "temperature":
 		r.temperature = new(in.Number(0, 2))
 	case "top_p":
@@ -137,7 +129,7 @@ func (r *ResponsesRequest) read(in *strict.Reader, name string, kinds bodyKinds)
 	case "truncation":
 		r.truncation = in.Enum("auto", "disabled")
 	case "service_tier":
-		r.ServiceTier = in.Enum("auto", "default", "flex", "priority", "fast")
+		r.ServiceTier = in.Enum(serviceTiers...)
 	default:
 		drop(in, name)
 	}
@@ -180,9 +172,11 @@ func (r *ResponsesRequest) readReasoning(in *strict.Reader) {
 		switch {
 		case in.Null():
 		case name == "effort":
-			r.Effort = in.Enum("none", "minimal", "low", "medium", "high", "xhigh", "max")
+			r.Effort = in.Enum(efforts...)
 		case name == "mode":
-			refuseField(in, "another mode than the standard one can cost many times its price")
+			if in.String() != "standard" {
+				in.Invalid("must be %q: another mode can cost many times its price", "standard")
+			}
 		case name == "context":
 			refuseField(in, "reasoning of earlier turns is not sent on")
 		default:

@@ -21,7 +21,7 @@ func (r *ResponsesRequest) Append(dst []byte, by Sent) (body []byte, schema int)
 		e.close('}')
 	}
 	r.appendStream(&e)
-	r.appendSampling(&e)
+	r.appendSampling(&e, by.SystemPrompt != "")
 	if len(r.tools) > 0 {
 		schema += e.schemaMember("tools", func() { r.appendTools(&e) })
 	}
@@ -47,7 +47,7 @@ func (r *ResponsesRequest) appendStream(e *encoder) {
 	}
 }
 
-func (r *ResponsesRequest) appendSampling(e *encoder) {
+func (r *ResponsesRequest) appendSampling(e *encoder, prompted bool) {
 	e.numberMember("temperature", r.temperature)
 	e.numberMember("top_p", r.topP)
 	if r.topLogProbs > 0 {
@@ -58,7 +58,9 @@ func (r *ResponsesRequest) appendSampling(e *encoder) {
 		e.name("include")
 		e.texts([]string{includeLogProbs})
 	}
-	e.textMember("truncation", r.truncation)
+	if !prompted { // else truncating would drop the prompt, which comes first
+		e.textMember("truncation", r.truncation)
+	}
 }
 
 func (r *ResponsesRequest) appendTools(e *encoder) {

@@ -56,7 +56,6 @@ var (
 
 const (
 	notStored  = "it refers to an item stored under the operator's key; send the items themselves (with @ai-sdk/openai set providerOptions.openai.store = false)"
-	notHosted  = "it belongs to a tool that runs at OpenAI, and those are not offered: their cost has no bound"
 	notLoaded  = "tools stand in the member tools, where their cost is bounded"
 	notCompact = "what a compacted conversation costs has no bound by bytes; send the items themselves"
 	onlyText   = "only text is accepted: what images, files and audio cost has no bound by bytes"
@@ -68,12 +67,12 @@ var itemsRefused = map[string]string{
 	"compaction":     notCompact, "compaction_trigger": notCompact,
 	"additional_tools": notLoaded, "tool_search_call": notLoaded, "tool_search_output": notLoaded,
 	"configuration_update": "settings stand beside input, where they are judged",
-	"program":              notHosted, "program_output": notHosted,
-	"file_search_call": notHosted, "web_search_call": notHosted, "image_generation_call": notHosted, "code_interpreter_call": notHosted,
-	"computer_call": notHosted, "computer_call_output": notHosted,
-	"local_shell_call": notHosted, "local_shell_call_output": notHosted, "shell_call": notHosted, "shell_call_output": notHosted,
-	"apply_patch_call": notHosted, "apply_patch_call_output": notHosted,
-	"mcp_call": notHosted, "mcp_list_tools": notHosted, "mcp_approval_request": notHosted, "mcp_approval_response": notHosted,
+	"program":              runsThere, "program_output": runsThere,
+	"file_search_call": runsThere, "web_search_call": runsThere, "image_generation_call": runsThere, "code_interpreter_call": runsThere,
+	"computer_call": runsThere, "computer_call_output": runsThere,
+	"local_shell_call": runsThere, "local_shell_call_output": runsThere, "shell_call": runsThere, "shell_call_output": runsThere,
+	"apply_patch_call": runsThere, "apply_patch_call_output": runsThere,
+	"mcp_call": runsThere, "mcp_list_tools": runsThere, "mcp_approval_request": runsThere, "mcp_approval_response": runsThere,
 	"input_text": "it is a part of a message: put it into the content of one", "output_text": "it is a part of a message: put it into the content of one",
 	"input_image": onlyText, "input_file": onlyText, "input_audio": onlyText,
 }
@@ -307,7 +306,7 @@ func (in inputReader) part(kind string, of []string) inputPart {
 		if itemsRefused[kind] == onlyText {
 			in.Invalid("must not be of type %q: %s", kind, onlyText)
 		} else {
-			in.Invalid("must be an object of type %s", eitherOf(of))
+			in.Invalid("must be an object of type %s", strict.Listed(of, "or"))
 		}
 		return inputPart{}
 	}
@@ -322,7 +321,7 @@ func (in inputReader) part(kind string, of []string) inputPart {
 			part.text = in.String()
 		case in.Null():
 		case name == "prompt_cache_breakpoint":
-			refuseField(in.Reader, cacheIsOurs)
+			refuseField(in.Reader, cacheIsShared)
 		case name == "parsed" || in.Kind() == '[': // annotations and logprobs say nothing to the model
 			in.Skip()
 		default:

@@ -1,10 +1,5 @@
 package wire
 
-import (
-	"strconv"
-	"strings"
-)
-
 // bodyKinds are the types of what a body lists. A type may stand behind the members
 // whose meaning it decides, so they are looked up before anything is read. They are
 // hints: whoever reads an object by its type checks all of it, and a body that
@@ -21,7 +16,7 @@ type itemKind struct {
 }
 
 func responsesKinds(body []byte) (k bodyKinds) {
-	s := scanner{b: body}
+	s := scan(body, nil)
 	for s.open('{'); s.next('}'); {
 		switch string(s.name()) {
 		case "input":
@@ -83,13 +78,4 @@ func (s *scanner) partKind() (kind []byte) {
 		}
 	}
 	return kind
-}
-
-// eitherOf is the words as a sentence has them: "a" or "b".
-func eitherOf(words []string) string {
-	list := make([]string, len(words))
-	for i, w := range words {
-		list[i] = strconv.Quote(w)
-	}
-	return strings.Join(list, " or ")
 }

