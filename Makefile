@@ -7,10 +7,10 @@ UNSET = unset $$(sed -n 's/^[\# ]*\([A-Z][A-Z0-9_]*\)=.*/\1 \1_FILE/p' .env.exam
 TOOL = go tool -modfile=.ci/tools.mod
 FUZZTIME = 10s
 
-.PHONY: help run test lint audit fuzz cover bench build soak
+.PHONY: help run test lint audit fuzz cover bench build soak e2e
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1	/p' $(MAKEFILE_LIST)
 
 run: ## try it: a server with a built-in simulator of OpenAI, no key needed (ARGS=--live talks to OpenAI)
 	@echo "building; the first time takes about a minute"
@@ -37,6 +37,9 @@ bench: ## our cost beside no proxy and a bare reverse proxy (ARGS=-short)
 
 build: ## bin/keyshield, static
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/keyshield ./cmd/keyshield
+
+e2e: ## the SDKs people use and a browser, for real (installs them: needs npm, and Chromium or root)
+	@$(UNSET); sh internal/e2e/setup && KEYSHIELD_E2E=1 go test -count=1 -timeout 20m $(TESTFLAGS) ./internal/e2e
 
 soak: ## the long proofs: every TestSoak…, minutes each
 	@$(UNSET); KEYSHIELD_SOAK=1 go test -v -count=1 -timeout 30m -run '^TestSoak' ./...
