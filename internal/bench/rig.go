@@ -154,20 +154,22 @@ func (p *plan) total() int { return p.Warm + p.Count + p.Streams }
 // counted and never reached.
 func (r *rig) settings(simulator, books string) []string {
 	set := map[string]string{
-		"HOST":              "127.0.0.1",
-		"PORT":              "0",
-		"OPENAI_API_KEY":    r.key,
-		"OPENAI_BASE_URL":   "http://" + simulator + "/v1",
-		"JWT_SECRET":        r.secret.Reveal(),
-		"ALLOWED_ORIGINS":   origin,
-		"RATE_LIMIT_IP":     "1000000000/1h",
-		"RATE_LIMIT_USER":   "1000000000/1h",
-		"MAX_OUTPUT_TOKENS": itoa(maxTokens),
-		"BUDGET_MONTH":      "1000000",
-		"BUDGET_DAY":        "1000000",
-		"BUDGET_USER_DAY":   "1000000",
-		"DATA_DIR":          books,
-		"SHUTDOWN_GRACE":    "5s",
+		"HOST":                 "127.0.0.1",
+		"PORT":                 "0",
+		"OPENAI_API_KEY":       r.key,
+		"OPENAI_BASE_URL":      "http://" + simulator + "/v1",
+		"JWT_SECRET":           r.secret.Reveal(),
+		"ALLOWED_ORIGINS":      origin,
+		"RATE_LIMIT_IP":        "1000000000/1h",
+		"RATE_LIMIT_USER":      "1000000000/1h",
+		"MAX_OUTPUT_TOKENS":    itoa(maxTokens),
+		"MAX_OUTPUT_TOKENS_V1": itoa(maxTokens),
+		"ENDPOINTS":            "text,chat",
+		"BUDGET_MONTH":         "1000000",
+		"BUDGET_DAY":           "1000000",
+		"BUDGET_USER_DAY":      "1000000",
+		"DATA_DIR":             books,
+		"SHUTDOWN_GRACE":       "5s",
 	}
 	var environ []string
 	for name := range maps.Keys(set) {

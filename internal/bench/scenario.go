@@ -49,6 +49,7 @@ func scenarios(short bool) []scenario {
 			oneByOne(1, 200, 500),
 			ledgerAlone(1, 20_000),
 			streams(1, 300, time.Second, time.Second, 3*time.Second),
+			relayed(1, 300, time.Second, time.Second, 3*time.Second),
 		}
 	}
 	return []scenario{
@@ -56,6 +57,7 @@ func scenarios(short bool) []scenario {
 		oneByOne(5, 1_000, 5_000),
 		ledgerAlone(5, 100_000),
 		streams(3, 1_000, 3*time.Second, 3*time.Second, 10*time.Second),
+		relayed(3, 1_000, 3*time.Second, 3*time.Second, 10*time.Second),
 		streams(3, 5_000, 10*time.Second, 5*time.Second, 10*time.Second),
 	}
 }
@@ -143,4 +145,22 @@ func streams(rounds, count int, ramp, settle, window time.Duration) scenario {
 			{Key: "errors", Label: "errors"},
 		},
 	}
+}
+
+// relayed is the same load through the OpenAI-compatible API: the events pass as
+// they are, and are longer than the text API's.
+func relayed(rounds, count int, ramp, settle, window time.Duration) scenario {
+	s := streams(rounds, count, ramp, settle, window)
+	s.Name = "relay-" + itoa(count)
+	s.Title = grouped(count) + " concurrent streams of /v1/chat/completions, 2 chunks a second each"
+	s.targets = []target{direct(), reverse(), relay()}
+	for i := range s.figures {
+		switch f := &s.figures[i]; f.Key {
+		case "cpu":
+			f.Aim = 1.1
+		case "memory":
+			f.Aim = 1.2
+		}
+	}
+	return s
 }

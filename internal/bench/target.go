@@ -83,6 +83,14 @@ func keyshield() target {
 	}
 }
 
+// relay is the same program as any OpenAI client sees it.
+func relay() target {
+	t := openAI("keyshield /v1")
+	t.Notes = "the same server, asked by an OpenAI client: decoded, bounded, encoded anew; events passed on as they are"
+	t.start = startKeyshield
+	return t
+}
+
 // request is one request of a user as it goes over the wire. The headers are
 // the same for every target, so that a proxy that copies them all has as much
 // to do as in a browser's hands, or less.
