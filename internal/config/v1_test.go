@@ -117,7 +117,7 @@ func TestModelsOfV1AreWarnedOf(t *testing.T) {
 	}{
 		{[]string{"ENDPOINTS=chat", "MODELS=gpt-6-luna,gpt-4o,gpt-6-sol"}, "MODELS gpt-4o will be retired by OpenAI on 2027-01-14. Plan for MODELS=gpt-6-luna,gpt-6-sol, or another."},
 		{[]string{"ENDPOINTS=chat", "MODELS=gpt-3.5-turbo"}, "MODELS gpt-3.5-turbo was retired by OpenAI on 2026-10-23 and answers no more. Set MODELS=gpt-6-luna, or another."},
-		{[]string{"ENDPOINTS=chat", "MODELS=gpt-4-0613"}, "MODELS has gpt-4-0613, which is not among the models known here"},
+		{[]string{"ENDPOINTS=chat", "MODELS=gpt-4-0613"}, "MODELS gpt-4-0613 was retired by OpenAI on 2026-10-23 and answers no more."},
 		{[]string{"MODELS=gpt-6-sol"}, "MODELS has no effect: ENDPOINTS (text) opens nothing"},
 		{[]string{"SYSTEM_PROMPT_V1=Be kind."}, "SYSTEM_PROMPT_V1 has no effect: ENDPOINTS (text) opens nothing"},
 		{[]string{"MAX_OUTPUT_TOKENS_V1=100"}, "MAX_OUTPUT_TOKENS_V1 has no effect: ENDPOINTS (text) opens nothing"},
