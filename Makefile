@@ -4,6 +4,8 @@
 RACE = $(shell cc=$$(go env CC); test "$$(go env CGO_ENABLED)" = 1 && command -v $${cc%% *} >/dev/null && echo -race)
 # Tests never see the settings of the shell that started them: no real key, no real secret.
 UNSET = unset $$(sed -n 's/^[\# ]*\([A-Z][A-Z0-9_]*\)=.*/\1 \1_FILE/p' .env.example) OPENAI_ADMIN_KEY
+# Many tests wait for the time to pass in a server, so more of them run than there are cores.
+PARALLEL = -parallel 4
 TOOL = go tool -modfile=.ci/tools.mod
 FUZZTIME = 10s
 
@@ -17,7 +19,7 @@ run: ## try it: a server with a built-in simulator of OpenAI, no key needed (ARG
 	@go build -trimpath -o bin/keyshield ./cmd/keyshield && exec bin/keyshield dev $(ARGS)
 
 test: ## the whole suite, with -race where a C compiler is there (TESTFLAGS=-v)
-	@$(UNSET); set -x; go test $(RACE) $(TESTFLAGS) ./...
+	@$(UNSET); set -x; go test $(RACE) $(PARALLEL) $(TESTFLAGS) ./...
 
 lint: ## gofmt, go vet, staticcheck, go mod tidy
 	@out=$$(gofmt -l api cmd deploy internal); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
