@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 	json "github.com/go-json-experiment/json"
 
 	"keyshield/internal/apierr"
+	"keyshield/internal/upstream"
 	"keyshield/internal/wire"
 )
 
@@ -28,9 +30,9 @@ func giveBack(b *[]byte) {
 	}
 }
 
-// answer asks for a whole answer and gives its text, and nothing else of it:
-// {"<field>": "…"}.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, b *bill, field string) error {
+// whole asks for an answer that is not streamed, and has give pass it on. Neither it
+// nor its body is good after that.
+func (s *Server) whole(r *http.Request, b *bill, give func(got *upstream.Answer, body []byte) error) error {
 	ctx, done := s.outlive(r, b)
 	defer done()
 	got, err := s.ask(ctx, r, b)
@@ -38,19 +40,29 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, b *bill, field s
 		return err
 	}
 	defer got.Close()
-	scope := scopeOf(r)
 
 	buf := buffers.Get().(*[]byte)
 	defer giveBack(buf)
 	if *buf, err = got.ReadAll((*buf)[:0]); err != nil {
 		return err
 	}
+	scope := scopeOf(r)
 	scope.FirstToken = time.Since(scope.Began)
-	a, err := wire.ReadAnswer(*buf)
+	return give(got, *buf)
+}
+
+// answer asks for a whole answer and gives its text, and nothing else of it:
+// {"<field>": "…"}.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, b *bill, field string) error {
+	return s.whole(r, b, func(_ *upstream.Answer, body []byte) error { return s.giveText(w, r, b, field, body) })
+}
+
+func (s *Server) giveText(w http.ResponseWriter, r *http.Request, b *bill, field string, body []byte) error {
+	a, err := wire.ReadAnswer(body)
 	if err != nil {
 		return brokenAnswer(err)
 	}
-	scope.Usage = a.Usage
+	scopeOf(r).Usage = a.Usage
 	if len(a.Content) > len(`""`) || a.Refusal != nil {
 		b.heard()
 	}
@@ -68,11 +80,19 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, b *bill, field s
 	out := make([]byte, 0, len(field)+len(literal)+8)
 	out = append(append(append(out, `{"`...), field...), `":`...)
 	out = append(append(out, literal...), '}')
+	return give(w, out)
+}
+
+// give writes a document in pieces, each with a deadline of its own: who reads a long
+// answer slowly is no client that stalls.
+func give(w http.ResponseWriter, doc []byte) error {
 	h := w.Header()
 	h["Content-Type"] = jsonType
-	h["Content-Length"] = []string{strconv.Itoa(len(out))}
-	if _, err := w.Write(out); err != nil {
-		return errors.Join(errClientLeft, err)
+	h["Content-Length"] = []string{strconv.Itoa(len(doc))}
+	for piece := range slices.Chunk(doc, keepable) {
+		if _, err := w.Write(piece); err != nil {
+			return errors.Join(errClientLeft, err)
+		}
 	}
 	return nil
 }

@@ -4,37 +4,24 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
-	"strconv"
-	"time"
 
+	"keyshield/internal/upstream"
 	"keyshield/internal/wire"
 )
 
 // relayAnswer passes a whole answer on, byte for byte, once all of it has been
 // read and searched for our key.
 func (s *Server) relayAnswer(w http.ResponseWriter, r *http.Request, b *bill, e endpoint) error {
-	ctx, done := s.outlive(r, b)
-	defer done()
-	got, err := s.ask(ctx, r, b)
-	if err != nil {
-		return err
-	}
-	defer got.Close()
-	scope := scopeOf(r)
+	return s.whole(r, b, func(got *upstream.Answer, body []byte) error { return s.giveAnswer(w, r, b, e, got, body) })
+}
 
-	buf := buffers.Get().(*[]byte)
-	defer giveBack(buf)
-	if *buf, err = got.ReadAll((*buf)[:0]); err != nil {
-		return err
-	}
-	scope.FirstToken = time.Since(scope.Began)
+func (s *Server) giveAnswer(w http.ResponseWriter, r *http.Request, b *bill, e endpoint, got *upstream.Answer, body []byte) error {
 	listening := ears{detector: s.detector}
-	a, err := e.hear(*buf, listening.hear)
+	a, err := e.hear(body, listening.hear)
 	if err != nil {
 		return brokenAnswer(err)
 	}
-	scope.Usage = a.Usage
+	scopeOf(r).Usage = a.Usage
 	for range listening.generated {
 		b.heard()
 	}
@@ -47,25 +34,10 @@ func (s *Server) relayAnswer(w http.ResponseWriter, r *http.Request, b *bill, e 
 	case a.Finish == wire.Failed:
 		return brokenAnswer(errors.New("OpenAI reported that the response failed"))
 	}
-	listening.search(*buf)
+	listening.search(body)
 	if err := listening.end(); err != nil {
 		return err
 	}
-
-	h := w.Header()
-	passHeaders(h, got)
-	h["Content-Type"] = jsonType
-	h["Content-Length"] = []string{strconv.Itoa(len(*buf))}
-	return writeAll(w, *buf)
-}
-
-// writeAll writes in pieces, each with a deadline of its own: who reads a long
-// answer slowly is no client that stalls.
-func writeAll(w http.ResponseWriter, body []byte) error {
-	for piece := range slices.Chunk(body, keepable) {
-		if _, err := w.Write(piece); err != nil {
-			return errors.Join(errClientLeft, err)
-		}
-	}
-	return nil
+	passHeaders(w.Header(), got)
+	return give(w, body)
 }
