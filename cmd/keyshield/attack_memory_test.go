@@ -24,7 +24,10 @@ func TestAFloodFromOpenAICostsNoMemory(t *testing.T) {
 }
 
 // liveDuring is how much more memory is alive while do runs, at the most.
-func liveDuring(do func()) (most int64) {
+func liveDuring(do func()) int64 { return liveEach(5*time.Millisecond, do) }
+
+// liveEach looks so often; each look is a collection.
+func liveEach(pause time.Duration, do func()) (most int64) {
 	alive := func() int64 {
 		var m runtime.MemStats
 		runtime.GC()
@@ -34,7 +37,7 @@ func liveDuring(do func()) (most int64) {
 	before := alive()
 	done := make(chan struct{})
 	go func() { defer close(done); do() }()
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for {
 		select {

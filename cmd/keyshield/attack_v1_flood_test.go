@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -85,29 +84,8 @@ func (r *rig) leaveV1(t *testing.T, a v1Ask, fault, tag string, word bool, end f
 	return heard.Sub(at)
 }
 
-// aliveDuring is liveDuring for what lasts: it looks less often, since each look is a
-// collection.
-func aliveDuring(do func()) (most int64) {
-	alive := func() int64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
-	before := alive()
-	done := make(chan struct{})
-	go func() { defer close(done); do() }()
-	tick := time.NewTicker(40 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-done:
-			return max(most, alive()-before)
-		case <-tick.C:
-			most = max(most, alive()-before)
-		}
-	}
-}
+// aliveDuring is liveDuring for what lasts: it looks less often.
+func aliveDuring(do func()) int64 { return liveEach(40*time.Millisecond, do) }
 
 // TestAFloodFromOpenAICostsNoMemoryOnV1: of a line, a body or comments of 256 MiB no
 // more is kept than what an answer may have. It runs alone, for it measures the
