@@ -79,6 +79,7 @@ func outcomeOf(err error) outcome {
 type books struct {
 	mu      sync.Mutex
 	report  Report
+	spent   map[spentKey]int64 // nano-dollars; never forgotten, as OpenAI's
 	waiting int
 	changed chan struct{} // closed and replaced when a call opens or closes, if anyone waits
 }
@@ -150,6 +151,7 @@ func (b *books) bill(c *call, in, out int64) {
 	nano := cost(c.q.model, c.reply.tier, int(in), int(out))
 	r := &b.report
 	r.BillNano += nano
+	b.spend(time.Now(), c.r.Header.Get("OpenAI-Project"), nano)
 	r.TokensIn += in
 	r.TokensOut += out
 	name := c.q.model

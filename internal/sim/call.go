@@ -110,7 +110,7 @@ func (c *call) authorize() error {
 		return noKey()
 	}
 	c.key = key
-	if want := c.sim.options.Key; want != "" && key != want {
+	if !c.sim.accepts(key) {
 		return wrongKey(key)
 	}
 	return nil

@@ -26,11 +26,15 @@ func (s *Sim) control(w http.ResponseWriter, r *http.Request, name string) {
 		s.showReport(w, r)
 	case "GET requests":
 		show(w, http.StatusOK, s.Requests())
+	case "POST keys":
+		s.setKeys(w, r)
+	case "POST costs":
+		s.addSpent(w, r)
 	case "POST reset":
 		s.reset()
 		s.showBehaviour(w)
 	default:
-		complain(w, http.StatusNotFound, errors.New("there are POST and GET behaviour, GET report, GET requests, POST reset"))
+		complain(w, http.StatusNotFound, errors.New("there are POST and GET behaviour, GET report, GET requests, POST keys, POST costs, POST reset"))
 	}
 }
 

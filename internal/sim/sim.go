@@ -4,7 +4,8 @@
 //
 // It is reached over HTTP, like the provider it stands for: POST
 // /v1/chat/completions, /v1/responses, /v1/embeddings and /v1/moderations, GET
-// /v1/models, GET /v1/models/{id}, all with a bearer key. It refuses what OpenAI
+// /v1/models, GET /v1/models/{id}, all with a bearer key, and GET
+// /v1/organization/costs with an admin's. It refuses what OpenAI
 // refuses (an unknown field, max_tokens for a model that reasons, an embedding by
 // a chat model, a tool call without its answer, a previous response: it keeps
 // none…) and answers with text that says it is a simulator and repeats the
@@ -126,6 +127,10 @@
 //	                       many were reached (calls, completed, refused, failed,
 //	                       cancelled: at least; open, open_streams: at most) or time is up
 //	GET  /_sim/requests    the last [Request]s, oldest first
+//	POST /_sim/keys        {"accept": ["…"]}: the bearer keys that are good from now
+//	                       on; none: any. So one is revoked
+//	POST /_sim/costs       [{"day": "2026-11-20", "project": "proj_a", "nano": 1000}]:
+//	                       adds to what /v1/organization/costs says, beside the bill
 //	POST /_sim/reset       forget calls, bill and requests; the default as it was
 package sim
 
@@ -139,7 +144,8 @@ import (
 
 // Options is how a simulator starts out. The zero value answers everyone.
 type Options struct {
-	Key          string    // the only bearer key accepted; "": any
+	Key          string    // the only bearer key accepted at first; "": any
+	AdminKey     string    // the only one accepted for the costs; "": any
 	Models       []string  // the only models served; nil: any
 	Behaviour    Behaviour // of every call that does not say otherwise
 	Record       int       // how many requests to keep; 0: 64, negative: none
@@ -158,6 +164,7 @@ type Sim struct {
 
 	mu      sync.Mutex // guards what follows
 	mood    mood
+	keys    []string           // that are accepted; none: any
 	failing map[string]int     // fail_times left, by directive text
 	open    map[*call]struct{} // calls under way, so that Close can end them
 }
@@ -183,6 +190,9 @@ func New(o Options) *Sim {
 		mood:    newMood(o.Behaviour),
 		failing: map[string]int{},
 		open:    map[*call]struct{}{},
+	}
+	if o.Key != "" {
+		s.keys = []string{o.Key}
 	}
 	s.ring.size = max(o.Record, 0)
 	s.books.clear()
@@ -220,6 +230,8 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serve(w, r, readEmbeddings)
 	case path == "/v1/moderations":
 		s.serve(w, r, readModerations)
+	case path == costsPath:
+		s.aside(w, r, (*call).costs)
 	case path == "/v1/models":
 		s.aside(w, r, (*call).listModels)
 	case strings.HasPrefix(path, "/v1/models/"):
