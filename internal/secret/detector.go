@@ -2,6 +2,9 @@ package secret
 
 import (
 	"bytes"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 )
 
@@ -11,6 +14,12 @@ const (
 	needle   = 24 // of a longer secret these suffice, so that one cut short is found too
 	tail     = 16 // and these where the text ends: the rest may have been cut off
 	ignored  = 4  // as many may go out before anything is held back
+
+	maxLearned = 64 // secrets that were learned later; a revoked key is still a secret, but not for ever
+
+	// fewNeedles are looked for one after the other; from there on one pass of the
+	// automaton is as fast, and its time does not grow with what was learned.
+	fewNeedles = 2
 )
 
 // Detector knows what must not pass. It finds a secret exactly as it is written
@@ -20,30 +29,77 @@ const (
 //
 // Give it keys and passwords, not addresses: "redis://localhost:6379/0" is
 // a setting, and a thing people ask about.
-type Detector struct{ v *veil }
+type Detector struct{ m *memory }
 
-// veil hides the automaton from fmt, as String's pointer hides its value. One
+// memory is all that a Detector has seen. What is looked for is never changed but
+// replaced, so that nobody waits who reads.
+type memory struct {
+	now atomic.Pointer[veil]
+
+	mu      sync.Mutex // of who learns
+	given   []String   // from the beginning
+	learned []String   // later, the latest last
+}
+
+// veil hides what it holds from fmt, as String's pointer hides its value. One
 // pointer is not enough here: a verb that does not suit it, such as %s, makes fmt
 // follow a pointer to a struct, but never two.
 type veil struct{ a *automaton }
 
-// NewDetector looks for all of the secrets at once. Those shorter than 8 bytes
-// are left out.
+// NewDetector looks for all of the secrets at once, for as long as it lives. Those
+// shorter than 8 bytes are left out.
 func NewDetector(secrets ...String) *Detector {
-	a := newAutomaton()
-	for _, s := range secrets {
-		if v := s.Reveal(); len(v) >= shortest {
-			a.learn(v[:min(len(v), needle)])
-		}
-	}
-	a.link()
-	return &Detector{&veil{a}}
+	m := &memory{given: long(secrets)}
+	m.now.Store(&veil{newAutomaton(m.given)})
+	return &Detector{m}
 }
 
-// In says whether the whole text holds a secret. It finds what a Scan finds, by a
-// faster way: a whole text can be searched for each secret by itself.
+// Learn looks for these secrets as well, from its return on; streams that have
+// begun go on with what was known then. Give it all that are in force whenever
+// they change: it keeps the 64 that it heard of last, and those from the beginning.
+func (d *Detector) Learn(secrets ...String) {
+	m := d.m
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	learned := slices.Clone(m.learned)
+	for _, s := range long(secrets) {
+		if among(m.given, s) {
+			continue
+		}
+		learned = slices.DeleteFunc(learned, func(old String) bool { return old.Equal(s.Reveal()) })
+		learned = append(learned, s)
+	}
+	learned = learned[max(0, len(learned)-maxLearned):]
+	if slices.EqualFunc(learned, m.learned, func(a, b String) bool { return a.Equal(b.Reveal()) }) {
+		return
+	}
+	m.learned = learned
+	m.now.Store(&veil{newAutomaton(slices.Concat(m.given, learned))})
+}
+
+// long returns those secrets that are long enough to be looked for.
+func long(secrets []String) (kept []String) {
+	for _, s := range secrets {
+		if len(s.Reveal()) >= shortest {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+func among(secrets []String, s String) bool {
+	return slices.ContainsFunc(secrets, func(other String) bool { return other.Equal(s.Reveal()) })
+}
+
+// In says whether the whole text holds a secret. It finds what a Scan finds; a few
+// secrets by themselves.
 func (d *Detector) In(text []byte) bool {
-	for _, needle := range d.v.a.needles {
+	v := d.m.now.Load()
+	if len(v.a.needles) > fewNeedles {
+		s := Scan{v: v}
+		return s.finds(text)
+	}
+	for _, needle := range v.a.needles {
 		if bytes.Contains(text, needle) || endsIn(text, needle) {
 			return true
 		}
@@ -71,7 +127,7 @@ type Scan struct {
 }
 
 // NewScan begins a stream.
-func (d *Detector) NewScan() Scan { return Scan{v: d.v} }
+func (d *Detector) NewScan() Scan { return Scan{v: d.m.now.Load()} }
 
 // Held returns how many bytes are held back.
 func (s *Scan) Held() int { return int(s.held) }
@@ -81,16 +137,7 @@ func (s *Scan) Held() int { return int(s.held) }
 // nothing goes out any more. Of a secret, at most the first four bytes ever do.
 func (s *Scan) Push(piece []byte) (out []byte, found bool) {
 	a, before := s.v.a, s.state
-	state := before
-	for i := 0; i < len(piece); i++ {
-		if state == root {
-			skip := a.skip(piece[i:])
-			if i += skip; i == len(piece) {
-				break
-			}
-		}
-		state = a.nodes[state].next[piece[i]]
-	}
+	state := a.walk(before, piece)
 	s.state = state
 	if state == hit {
 		s.held = 0
@@ -126,12 +173,21 @@ func (s *Scan) Flush() (rest []byte, found bool) {
 	return rest, false
 }
 
+// finds is Push and Flush of a whole text.
+func (s *Scan) finds(text []byte) bool {
+	if s.state = s.v.a.walk(s.state, text); s.state == hit {
+		return true
+	}
+	return len(s.v.a.nodes[s.state].text) >= tail
+}
+
 // automaton is Aho and Corasick's: one pass over the text, whatever the number
 // of secrets, and right for those that overlap themselves or each other.
 type automaton struct {
 	nodes   []node
 	first   [256]bool // bytes that a secret begins with
 	needles [][]byte
+	values  [][]byte // whole, the longest first
 }
 
 // node stands for the longest beginning of a secret that the text read so far
@@ -147,11 +203,17 @@ const (
 	hit                // a whole secret; there is no way out
 )
 
-func newAutomaton() *automaton {
+func newAutomaton(secrets []String) *automaton {
 	a := &automaton{nodes: make([]node, 2)}
 	for c := range a.nodes[hit].next {
 		a.nodes[hit].next[c] = hit
 	}
+	for _, s := range secrets {
+		a.values = append(a.values, []byte(s.Reveal()))
+		a.learn(s.Reveal()[:min(len(s.Reveal()), needle)])
+	}
+	slices.SortStableFunc(a.values, func(v, w []byte) int { return len(w) - len(v) })
+	a.link()
 	return a
 }
 
@@ -206,6 +268,20 @@ func (a *automaton) link() {
 			}
 		}
 	}
+}
+
+// walk reads text, beginning in state, and returns the state at its end.
+func (a *automaton) walk(state uint32, text []byte) uint32 {
+	for i := 0; i < len(text); i++ {
+		if state == root {
+			skip := a.skip(text[i:])
+			if i += skip; i == len(text) {
+				break
+			}
+		}
+		state = a.nodes[state].next[text[i]]
+	}
+	return state
 }
 
 // skip returns the index of the first byte that begins a secret, or len(text).

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf8"
 
@@ -120,6 +121,7 @@ func TestDetectorIsNeverPrinted(t *testing.T) {
 	d := secret.NewDetector(secret.New(apiKey))
 	s := d.NewScan()
 	s.Push([]byte(apiKey[:20]))
+	d.Learn(secret.New(apiKey[3:]))
 	for _, v := range []any{d, *d, s, &s, struct{ D *secret.Detector }{d}} {
 		text := fmt.Sprintf("%v %+v %#v %s %q %d %x", v, v, v, v, v, v, v)
 		if b, err := json.Marshal(v); err == nil {
@@ -231,6 +233,118 @@ func chunks(b []byte, size int) func(func([]byte) bool) {
 	}
 }
 
+// TestLearnedSecretsAreFoundWhileTextFlows: learning neither waits for streams nor
+// disturbs them, and what was known stays known.
+func TestLearnedSecretsAreFoundWhileTextFlows(t *testing.T) {
+	const first, second = "test-first-0123456789abcdef", "test-second-0123456789abcdef"
+	d := secret.NewDetector(secret.New(apiKey))
+	old := d.NewScan()
+	d.Learn(secret.New(first))
+	d.Learn(secret.New(second), secret.New("short"))
+
+	for _, text := range []string{apiKey, first, second} {
+		s := d.NewScan()
+		if _, found := s.Push([]byte(text)); !found || !d.In([]byte("is "+text)) {
+			t.Errorf("%q is not found", text)
+		}
+		if got := string(d.Mask([]byte("a " + text + " b"))); got != "a [redacted] b" {
+			t.Errorf("masked to %q", got)
+		}
+	}
+	if d.In([]byte("a short text")) {
+		t.Error("a word was learned as a secret")
+	}
+	if out, found := old.Push([]byte(first)); found || string(out) != first {
+		t.Errorf("a stream that had begun: %q, %v", out, found)
+	}
+	if _, found := old.Push([]byte(apiKey)); !found {
+		t.Error("a stream that had begun forgot what it looked for")
+	}
+}
+
+// TestMemoryIsBounded: the latest are kept, and those from the beginning.
+func TestMemoryIsBounded(t *testing.T) {
+	name := func(n int) string { return fmt.Sprintf("%03d-test-key-of-a-rotation", n) }
+	d := secret.NewDetector(secret.New(apiKey))
+	for n := range 100 {
+		d.Learn(secret.New(name(n)), secret.New(name(1))) // the second stays in force
+	}
+	for n, want := range map[int]bool{0: false, 1: true, 36: false, 37: true, 99: true} {
+		if d.In([]byte(name(n))) != want || bytes.Contains(d.Mask([]byte(name(n))), []byte("test")) == want {
+			t.Errorf("number %d of 100 is found = %v, want %v", n, !want, want)
+		}
+	}
+	if !d.In([]byte(apiKey)) {
+		t.Error("what it was made for is forgotten")
+	}
+}
+
+// TestManyReadWhileOneLearns is for the race detector; a secret is found from the
+// moment on that Learn has returned.
+func TestManyReadWhileOneLearns(t *testing.T) {
+	d := secret.NewDetector(secret.New(apiKey))
+	var readers sync.WaitGroup
+	stop := make(chan struct{})
+	for range 4 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				s := d.NewScan()
+				_, piecewise := s.Push([]byte("the key is " + apiKey))
+				if !piecewise || !d.In([]byte(apiKey)) || len(d.Mask([]byte(apiKey))) == len(apiKey) {
+					t.Error("lost sight of the first secret")
+					return
+				}
+			}
+		})
+	}
+	for n := range 40 {
+		v := fmt.Sprintf("%d-test-key-0123456789", n)
+		d.Learn(secret.New(v))
+		if !d.In([]byte(v)) {
+			t.Errorf("%q is not found right after it was learned", v)
+		}
+	}
+	close(stop)
+	readers.Wait()
+}
+
+// TestManySecretsAreFoundLikeFew: with many of them another way is taken.
+func TestManySecretsAreFoundLikeFew(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		word := rapid.StringOfN(rapid.RuneFrom([]rune("ab")), 8, 30, -1)
+		values := rapid.SliceOfN(word, 1, 20).Draw(t, "secrets")
+		text := []byte(rapid.StringOfN(rapid.RuneFrom([]rune("abc")), 0, 60, -1).Draw(t, "text"))
+		var many []secret.String
+		want, masked := false, text
+		for _, v := range values {
+			many = append(many, secret.New(v))
+			one := secret.NewDetector(secret.New(v))
+			want = want || one.In(text)
+			if bytes.Contains(text, []byte(v)) {
+				masked = nil
+			}
+		}
+		d := secret.NewDetector(many...)
+		if got := d.In(text); got != want {
+			t.Fatalf("In = %v, want %v", got, want)
+		}
+		got := d.Mask(text)
+		for _, v := range values {
+			if bytes.Contains(got, []byte(v)) {
+				t.Fatalf("%q is left in %q", v, got)
+			}
+		}
+		if masked != nil && !bytes.Equal(got, text) {
+			t.Fatalf("%q was made of %q, in which there is no secret", got, text)
+		}
+	})
+}
+
 func BenchmarkScan(b *testing.B) {
 	const prose = "The proxy stands between the front end and the provider, so that the secret stays on the server. "
 	one := []secret.String{secret.New(apiKey)}
@@ -252,6 +366,23 @@ func BenchmarkScan(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				s.Push(bench.piece)
+			}
+		})
+	}
+}
+
+func BenchmarkIn(b *testing.B) {
+	text := []byte(strings.Repeat("The proxy stands between the front end and the provider, so that the secret stays. ", 24))
+	for _, n := range []int{1, 2, 3, 20, 66} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			d := secret.NewDetector()
+			for i := range n {
+				d.Learn(secret.New(apiKey[i%20:] + fmt.Sprint(i)))
+			}
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				d.In(text)
 			}
 		})
 	}
