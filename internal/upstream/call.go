@@ -113,8 +113,9 @@ func (k *call) end() {
 }
 
 // send makes one attempt.
-func (c *Client) send(k *call) (*Answer, error) {
+func (c *Client) send(k *call, under *key) (*Answer, error) {
 	k.reached.Store(false)
+	under.used.Store(k.began.UnixNano())
 	ctx := httptrace.WithClientTrace(k.ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { k.reached.Store(true) },
 	})
@@ -122,7 +123,7 @@ func (c *Client) send(k *call) (*Answer, error) {
 		Method:        http.MethodPost,
 		URL:           c.endpoints[k.To],
 		Host:          c.endpoints[k.To].Host,
-		Header:        c.header,
+		Header:        under.header,
 		Body:          io.NopCloser(bytes.NewReader(k.Body)),
 		ContentLength: int64(len(k.Body)),
 		Proto:         "HTTP/1.1",

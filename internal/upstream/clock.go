@@ -17,7 +17,7 @@ func (c *Client) Clock(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	req.Header = c.header
+	req.Header = c.ring.any()
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("ask OpenAI for the time: %w", err)

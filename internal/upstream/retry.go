@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -14,6 +15,42 @@ const (
 	redialDelay = 100 * time.Millisecond
 	busyDelay   = 500 * time.Millisecond
 )
+
+// attempt sends, and sends once more where that cannot be billed twice: when
+// mayRepeat says so, or when the key was refused and there is another. There is never
+// a third send.
+//
+// For that a 401 counts whoever says it: nobody can be billed who is not known. A
+// refund still needs OpenAI's own words, as everywhere.
+func (c *Client) attempt(k *call) (*Answer, error) {
+	under := c.ring.active.Load()
+	if under == nil {
+		return nil, broke(fmt.Errorf("%w: %w", ErrKeyRefused, errNoKey))
+	}
+	answer, err := c.send(k, under)
+	var next *key
+	switch {
+	case err == nil:
+		return answer, nil
+	case unauthorized(err):
+		next = c.ring.refused(under)
+	case k.mayRepeat(err):
+		next = c.ring.active.Load()
+	}
+	if next == nil || k.ctx.Err() != nil {
+		return nil, err
+	}
+	if answer, err = c.send(k, next); unauthorized(err) {
+		c.ring.refused(next)
+	}
+	return answer, err
+}
+
+// unauthorized reports whether err is a 401: about the key, whatever was asked.
+func unauthorized(err error) bool {
+	r, ok := errors.AsType[*refusal](err)
+	return ok && r.status == http.StatusUnauthorized
+}
 
 // mayRepeat decides whether err allows the one retry there is, and waits for
 // its time. It does when nothing was sent (no connection was ever there), or

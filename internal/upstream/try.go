@@ -9,51 +9,86 @@ import (
 	"time"
 
 	openai "github.com/sashabaranov/go-openai"
+
+	"keyshield/internal/secret"
 )
 
 const tryTimeout = 15 * time.Second
 
 // Try asks OpenAI for the list of models, which costs nothing, and says whether
-// the key works and may use model. It is no hot path, so go-openai does it, over
-// a client of ours that is bounded and follows no redirect. What OpenAI says in
-// its own words is not in the error: it repeats parts of the key.
+// the first key works and may use model. What OpenAI says in its own words is not
+// in the error: it repeats parts of the key.
 func Try(ctx context.Context, cfg Config, model string) error {
+	return TryKey(ctx, cfg, cfg.keys()[0].Secret, model)
+}
+
+// TryKey is Try for any key.
+func TryKey(ctx context.Context, cfg Config, key secret.String, model string) error {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
-	config := openai.DefaultConfig(cfg.Key.Reveal())
-	config.BaseURL = cfg.BaseURL
-	config.OrgID = cfg.Organization
 	transport := newTransport()
 	defer transport.CloseIdleConnections()
-	config.HTTPClient = &http.Client{Transport: bounded{transport, cfg.Project}}
-
-	list, err := openai.NewClientWithConfig(config).ListModels(ctx)
-	if api, ok := errors.AsType[*openai.APIError](err); ok {
-		return keyProblem(api.HTTPStatusCode)
+	models, failed := list(ctx, &cfg, key, transport)
+	if failed != nil {
+		return failed
 	}
-	if failed, ok := errors.AsType[*openai.RequestError](err); ok && failed.HTTPStatusCode != 0 {
-		return keyProblem(failed.HTTPStatusCode)
-	}
-	if err != nil {
-		return fmt.Errorf("ask OpenAI for its models: no usable answer: is OPENAI_BASE_URL right, and can this machine reach it?")
-	}
-	if !slices.ContainsFunc(list.Models, func(m openai.Model) bool { return m.ID == model }) {
+	if !slices.ContainsFunc(models, func(m openai.Model) bool { return m.ID == model }) {
 		return fmt.Errorf("the key works, but OpenAI does not list the model %q for it: choose another OPENAI_MODEL, or allow the model in the key's project", model)
 	}
 	return nil
 }
 
-func keyProblem(status int) error {
-	switch status {
-	case http.StatusUnauthorized:
-		return errors.New("OpenAI refuses the key (401): it is wrong or revoked; make a new one and put it into OPENAI_API_KEY")
-	case http.StatusForbidden:
-		return errors.New("OpenAI refuses the key (403): its project or its permissions do not allow this, or your country is not served")
-	case http.StatusTooManyRequests:
-		return errors.New("OpenAI accepts the key but answers 429: its rate limit or its quota is used up; look at the project's limits")
-	default:
-		return fmt.Errorf("OpenAI answered %d when asked for its models; try again later", status)
+// list asks for the models. It is no hot path, so go-openai does it, over a client
+// of ours that is bounded and follows no redirect.
+func list(ctx context.Context, cfg *Config, key secret.String, over http.RoundTripper) ([]openai.Model, *tryError) {
+	config := openai.DefaultConfig(key.Reveal())
+	config.BaseURL = cfg.BaseURL
+	config.OrgID = cfg.Organization
+	config.HTTPClient = &http.Client{Transport: bounded{over, cfg.Project}}
+
+	got, err := openai.NewClientWithConfig(config).ListModels(ctx)
+	if api, ok := errors.AsType[*openai.APIError](err); ok {
+		return nil, &tryError{api.HTTPStatusCode, true}
 	}
+	if failed, ok := errors.AsType[*openai.RequestError](err); ok && failed.HTTPStatusCode != 0 {
+		return nil, &tryError{failed.HTTPStatusCode, false}
+	}
+	if err != nil {
+		return nil, &tryError{}
+	}
+	return got.Models, nil
+}
+
+// tryError is why a list of models was not given.
+type tryError struct {
+	status int  // 0: there was no usable answer
+	spoken bool // it was OpenAI's own error envelope
+}
+
+func (e *tryError) Error() string {
+	switch e.status {
+	case 0:
+		return "ask OpenAI for its models: no usable answer: is OPENAI_BASE_URL right, and can this machine reach it?"
+	case http.StatusUnauthorized:
+		return "OpenAI refuses the key (401): it is wrong or revoked; make a new one and put it into OPENAI_API_KEY; a restricted key needs the right to list models"
+	case http.StatusForbidden:
+		return "OpenAI refuses the key (403): its project or its permissions do not allow this, or your country is not served"
+	case http.StatusTooManyRequests:
+		return "OpenAI accepts the key but answers 429: its rate limit or its quota is used up; look at the project's limits"
+	}
+	return fmt.Sprintf("OpenAI answered %d when asked for its models; try again later", e.status)
+}
+
+// verdict is what a failed try says about the key itself. OpenAI knows a key that
+// met a limit; and one that may not list models (403) may still answer prompts.
+func (e *tryError) verdict() verdict {
+	switch {
+	case e.status == http.StatusUnauthorized:
+		return refusedKey
+	case e.spoken && (e.status == http.StatusTooManyRequests || e.status == http.StatusForbidden):
+		return works
+	}
+	return unclear
 }
 
 // bounded adds the project, caps the answer, and turns a redirect into the failure

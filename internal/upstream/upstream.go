@@ -8,7 +8,8 @@
 //
 // Nothing is ever sent twice behind our back. A request has no GetBody and no
 // Idempotency-Key, or net/http would repeat it by itself when a connection
-// breaks; what may be repeated is decided in retry.go.
+// breaks; what may be repeated is decided in retry.go, and under which key in
+// ring.go.
 package upstream
 
 import (
@@ -34,22 +35,26 @@ const (
 
 // Config says where OpenAI is and how long it may take.
 type Config struct {
-	BaseURL      string // "https://api.openai.com/v1": https, or http to loopback
-	Key          secret.String
+	BaseURL      string        // "https://api.openai.com/v1": https, or http to loopback
+	Key          secret.String // the one key, where Keys is empty
+	Keys         []Key         // the first is used first, the others when OpenAI refuses it
 	Organization string
 	Project      string
 
 	Timeout    time.Duration // for a whole answer; half of it for its first byte
 	StreamIdle time.Duration // between two reads of a stream
 	StreamMax  time.Duration // for a whole stream
+
+	Learn func(...secret.String) // is told of keys before they are used for anything; may be nil
+	Tell  func(KeyEvent)         // of what happens to keys; returns at once; may be nil
 }
 
-// Client sends calls to one host under one key.
+// Client sends calls to one host, under one key at a time.
 type Client struct {
 	cfg       Config
 	endpoints [endpoints]*url.URL
 	models    *url.URL
-	header    http.Header // built once; net/http only reads it
+	ring      *ring
 	transport *http.Transport
 	room      *semaphore.Weighted // in bytes, for what of whole answers is more than usual
 }
@@ -66,12 +71,14 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{
 		cfg:       cfg,
 		models:    base.JoinPath("models"),
-		header:    cfg.header(),
 		transport: newTransport(),
 		room:      semaphore.NewWeighted(answerRoom),
 	}
 	for to, path := range paths {
 		c.endpoints[to] = base.JoinPath(path)
+	}
+	if c.ring, err = newRing(&c.cfg, cfg.keys(), c.probe); err != nil {
+		return nil, fmt.Errorf("the keys for OpenAI: %w", err)
 	}
 	return c, nil
 }
@@ -109,18 +116,18 @@ type Question struct {
 	Most int64
 }
 
-// Close drops idle connections. Calls under way go on.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+// Close drops idle connections and tries no key any more. Calls under way go on.
+func (c *Client) Close() {
+	c.ring.close()
+	c.transport.CloseIdleConnections()
+}
 
 // Ask posts a question. The Answer is OpenAI's 200; anything else is an error for
 // the client (*apierr.Error) whose cause says what happened. Cancelling ctx ends
 // the call at once, also while it is answered.
 func (c *Client) Ask(ctx context.Context, q Question) (*Answer, error) {
 	call := c.begin(ctx, q)
-	answer, err := c.send(call)
-	if err != nil && call.mayRepeat(err) {
-		answer, err = c.send(call)
-	}
+	answer, err := c.attempt(call)
 	if err != nil {
 		err = call.final(err)
 		call.end()
@@ -130,10 +137,18 @@ func (c *Client) Ask(ctx context.Context, q Question) (*Answer, error) {
 	return answer, nil
 }
 
+// keys are the keys to begin with.
+func (cfg Config) keys() []Key {
+	if len(cfg.Keys) > 0 {
+		return cfg.Keys
+	}
+	return []Key{{Secret: cfg.Key, Source: "env OPENAI_API_KEY"}}
+}
+
 // header is everything we tell OpenAI about ourselves: nothing of the client's.
-func (cfg Config) header() http.Header {
+func (cfg *Config) header(key secret.String) http.Header {
 	h := http.Header{
-		"Authorization": {"Bearer " + cfg.Key.Reveal()},
+		"Authorization": {"Bearer " + key.Reveal()},
 		"Content-Type":  {"application/json"},
 		"Accept":        {"application/json, text/event-stream"},
 		"User-Agent":    {"keyshield"},

@@ -1,0 +1,182 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"keyshield/internal/secret"
+)
+
+// trial is a ring in a bubble whose keys are tried by nobody.
+type trial struct {
+	*Client
+	t      *testing.T
+	began  time.Time
+	mu     sync.Mutex
+	answer verdict
+	tries  []string
+	events []string
+}
+
+func newTrial(t *testing.T, answer verdict, names ...string) *trial {
+	t.Helper()
+	tr := &trial{t: t, began: time.Now(), answer: answer}
+	tr.Client = &Client{cfg: Config{Tell: tr.tell}}
+	var err error
+	if tr.ring, err = newRing(&tr.cfg, keyset(names...), tr.try); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tr.ring.close)
+	return tr
+}
+
+func (tr *trial) try(_ context.Context, k Key) (verdict, error) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.tries = append(tr.tries, fmt.Sprint(strings.TrimPrefix(k.Secret.Reveal(), "test-key-"), time.Since(tr.began)))
+	if tr.answer == works {
+		return works, nil
+	}
+	return tr.answer, errors.New("it did not work")
+}
+
+func (tr *trial) tell(e KeyEvent) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.events = append(tr.events, fmt.Sprintf("%v %s %s", time.Since(tr.began), e.Kind, e.Fingerprint))
+}
+
+// now is what a try says from now on.
+func (tr *trial) now(answer verdict) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.answer = answer
+}
+
+// refused says that OpenAI refused a key, and checks which one is next.
+func (tr *trial) refused(name, next string) {
+	tr.t.Helper()
+	k := tr.ring.refused(tr.ring.find(secret.New("test-key-" + name)))
+	if k == nil && next != "" || k != nil && k.fingerprint != fingerprint(next) {
+		tr.t.Fatalf("%v is next after %s, want %q", k, name, next)
+	}
+}
+
+func (tr *trial) wants(what string, got *[]string, want ...string) {
+	tr.t.Helper()
+	synctest.Wait()
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if diff := cmp.Diff(want, *got); diff != "" {
+		tr.t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+	*got = nil
+}
+
+func (tr *trial) wantsTold(want ...string) { tr.t.Helper(); tr.wants("told", &tr.events, want...) }
+
+func (tr *trial) wantsTries(want ...string) { tr.t.Helper(); tr.wants("tried", &tr.tries, want...) }
+
+// TestAQuarantinedKeyIsTriedAgainEverMoreSeldom, and comes back as a standby.
+func TestAQuarantinedKeyIsTriedAgainEverMoreSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTrial(t, refusedKey, "a", "b")
+		tr.refused("a", "b")
+		tr.wantsTold("0s rejected " + fingerprint("a"))
+
+		time.Sleep(6*time.Hour + time.Second)
+		tr.wantsTries("a1m0s", "a3m0s", "a7m0s", "a15m0s", "a31m0s", "a1h3m0s", "a2h3m0s", "a3h3m0s", "a4h3m0s", "a5h3m0s")
+		tr.now(unclear)
+		time.Sleep(time.Hour)
+		tr.wantsTold()
+		tr.now(works)
+		time.Sleep(time.Hour)
+		tr.wantsTold("7h3m0s recovered " + fingerprint("a"))
+		if got := states(tr.Client, "a", "b"); got != "standby a, active b" {
+			t.Errorf("the keys are %s", got)
+		}
+		tr.wantsTries("a6h3m0s", "a7h3m0s")
+		time.Sleep(24 * time.Hour)
+		tr.wantsTries() // none of a key that works
+
+		// Now the other one is revoked: it begins anew.
+		tr.refused("b", "a")
+		time.Sleep(time.Minute)
+		tr.wantsTold("32h0m1s rejected "+fingerprint("b"), "32h1m1s recovered "+fingerprint("b"))
+	})
+}
+
+// TestWithoutAnyKeyTheFirstThatWorksIsUsed, although nobody does anything.
+func TestWithoutAnyKeyTheFirstThatWorksIsUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTrial(t, refusedKey, "a", "b")
+		tr.refused("a", "b")
+		tr.refused("b", "")
+		tr.wantsTold("0s rejected "+fingerprint("a"), "0s rejected "+fingerprint("b"), "0s none_left "+fingerprint("b"))
+		if tr.ring.active.Load() != nil {
+			t.Fatal("a refused key is in force")
+		}
+		tr.now(works)
+		time.Sleep(2 * time.Minute)
+		tr.wantsTold("1m0s recovered "+fingerprint("a"), "1m0s recovered "+fingerprint("b"))
+		if got := states(tr.Client, "a", "b"); got != "active a, standby b" {
+			t.Errorf("the keys are %s", got)
+		}
+	})
+}
+
+// TestTheLastKeyIsDoubtedNowAndThen: not once for each call that is refused, and it
+// stays while OpenAI cannot be reached.
+func TestTheLastKeyIsDoubtedNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTrial(t, works, "a")
+		for range 100 {
+			tr.refused("a", "")
+			synctest.Wait()
+		}
+		tr.wantsTries("a0s")
+		tr.now(unclear)
+		time.Sleep(doubtEvery)
+		tr.refused("a", "")
+		tr.wantsTries("a5s")
+		if got := states(tr.Client, "a"); got != "active a" {
+			t.Errorf("the keys are %s", got)
+		}
+		tr.now(refusedKey)
+		time.Sleep(doubtEvery)
+		tr.refused("a", "")
+		tr.wantsTold("10s rejected "+fingerprint("a"), "10s none_left "+fingerprint("a"))
+	})
+}
+
+// TestCloseEndsATry that hangs.
+func TestCloseEndsATry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := make(chan bool)
+		c := &Client{}
+		var err error
+		c.ring, err = newRing(&c.cfg, keyset("a"), func(ctx context.Context, _ Key) (verdict, error) {
+			close(began)
+			<-ctx.Done()
+			return unclear, ctx.Err()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.ring.refused(c.ring.keys[0])
+		<-began
+		c.ring.close()
+		c.ring.refused(c.ring.keys[0])
+		if c.ring.running {
+			t.Error("tries go on after the end")
+		}
+	})
+}
