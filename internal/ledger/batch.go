@@ -19,10 +19,13 @@ type batch struct {
 	holds  *bbolt.Bucket
 	usage  *bbolt.Bucket
 
-	now           time.Time
+	now           time.Time // within the day that is charged
+	at            time.Time // without a bound: a switch does not wait for a new day
 	dirtyAccounts []*account
 	dirtyTallies  []*tallyRow
 	changed       bool // there is something to commit
+	ended         bool // holds
+	switched      bool // switches that Stopped shows
 	events        []Event
 	rows          []byte // what is put must stay until the commit
 }
@@ -39,7 +42,7 @@ func newBatch(l *Ledger, tx *bbolt.Tx) *batch {
 	if today := dayOf(now); sure && today > b.day {
 		b.day, b.changed = today, true // durable before anybody sees it
 	}
-	b.now = b.day.day().within(now)
+	b.now, b.at = b.day.day().within(now), now
 	return b
 }
 
@@ -82,7 +85,7 @@ func (b *batch) reserve(h *Hold) (refusal, err error) {
 		return refusal, nil
 	}
 	h.key, h.accounts = holdKey{b.epoch, b.next}, accounts
-	h.day, h.hour = b.day, hour(b.now.Unix()/3600)
+	h.day, h.at = b.day, b.now.UnixMilli()
 	b.next++
 	b.live[r.ID] = h
 	h.left, h.capped = 0, false
@@ -136,6 +139,7 @@ func (b *batch) finish(h *Hold, v verb, u Usage) error {
 		return nil
 	}
 	delete(b.live, r.ID)
+	b.ended = true
 	if err := b.holds.Delete(h.key.append(nil)); err != nil {
 		return err
 	}
@@ -178,7 +182,7 @@ func (b *batch) count(h *Hold, t Tally) error {
 	if t == (Tally{}) {
 		return nil
 	}
-	row, err := b.books.tally(b.usage, tallyKey{h.hour, h.request.User.Key, h.request.Model})
+	row, err := b.books.tally(b.usage, tallyKey{h.hour(), h.request.User.Key, h.request.Model})
 	if err != nil {
 		return err
 	}

@@ -11,12 +11,13 @@ import (
 )
 
 // account is one sum of one window. used = what ended calls cost or were charged +
-// open. live is the part of open that this process may still end; the rest was
+// open + seeded. live is the part of open that this process may still end; the rest was
 // left by one that died and is spent.
 type account struct {
 	used, open money.USD
 	told       int64 // the highest soft limit that was announced, in percent
 	tally      Tally
+	seeded     money.USD // spent, by calls that were not counted here
 
 	live  money.USD
 	key   accountKey
@@ -24,7 +25,7 @@ type account struct {
 }
 
 func (a *account) balance(w Window) Balance {
-	b := Balance{Window: w, Used: a.used, Open: a.live, Tally: a.tally}
+	b := Balance{Window: w, Used: a.used, Open: a.live, Seeded: a.seeded, Tally: a.tally}
 	b.AtCeiling += a.open - a.live
 	return b
 }

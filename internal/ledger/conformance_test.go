@@ -16,12 +16,21 @@ type fileStore struct {
 	writable chan struct{}
 }
 
-func (s *fileStore) Open(clock ledger.Clock) (ledgertest.Ledger, error) {
-	opts := ledger.Options{Dir: s.dir, Clock: clock, Soft: []int{50, 100}, Event: func(e ledger.Event) {
-		if e.Kind == ledger.Writable {
-			s.writable <- struct{}{}
-		}
-	}}
+func (s *fileStore) Open(hooks ledgertest.Hooks) (ledgertest.Ledger, error) {
+	if hooks.Orphan == nil {
+		hooks.Orphan = func(ledger.Orphan) {}
+	}
+	opts := ledger.Options{
+		Dir: s.dir, Clock: hooks.Clock, Soft: []int{50, 100}, Orphan: hooks.Orphan, BeforeEnd: hooks.BeforeEnd,
+		Event: func(e ledger.Event) {
+			if e.Kind == ledger.Writable {
+				s.writable <- struct{}{}
+			}
+			if hooks.Event != nil {
+				hooks.Event(e)
+			}
+		},
+	}
 	return ledger.Open(context.Background(), opts.WithCommit(s.disk.unsynced).Relaxed())
 }
 

@@ -101,7 +101,7 @@ func TestATornWriteIsTheStateBefore(t *testing.T) {
 
 func TestAHundredThousandOpenHoldsDoNotDelayTheStart(t *testing.T) {
 	clock := ledgertest.NewClock(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
-	opts := ledger.Options{Dir: t.TempDir(), Clock: clock.Read}.Relaxed()
+	opts := ledger.Options{Dir: t.TempDir(), Clock: clock.Read, Orphan: func(ledger.Orphan) {}}.Relaxed()
 	l := must(t, of(ledger.Open(t.Context(), opts)))
 	const holds, workers = 100_000, 500
 	var wg sync.WaitGroup

@@ -41,7 +41,6 @@ const (
 	UseWithin = useWithin
 	Patience  = patience
 	KeepDays  = keepDays
-	FileName  = fileName
 	Retry     = retry
 )
 
@@ -52,6 +51,25 @@ type RowCount struct{ Charges, Users int }
 func (l *Ledger) Rows() (n RowCount, err error) {
 	err = l.store.view(func(tx *bbolt.Tx) error {
 		n = RowCount{tx.Bucket(bucketCharge).Stats().KeyN, tx.Bucket(bucketUser).Stats().KeyN}
+		return nil
+	})
+	return n, err
+}
+
+// WriteRow puts a row into the file of a ledger that nobody has open.
+func WriteRow(path, bucket string, key, row []byte) error {
+	db, err := openBolt(path, os.O_RDWR)
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte(bucket)).Put(key, row) })
+	return errors.Join(err, db.Close())
+}
+
+// MarkCount is how many stops, in force or not, the file has.
+func (l *Ledger) MarkCount() (n int, err error) {
+	err = l.store.view(func(tx *bbolt.Tx) error {
+		n = tx.Bucket(bucketMark).Stats().KeyN
 		return nil
 	})
 	return n, err

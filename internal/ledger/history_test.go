@@ -96,7 +96,15 @@ func TestWhatDeadProcessesLeftOpenComesIntoTheHistory(t *testing.T) {
 		if err := l.Crash(); err != nil {
 			t.Fatal(err)
 		}
-		l = open(t, ledger.Options{Dir: dir})
+		reader := open(t, ledger.Options{Dir: dir}) // keeps no records, and leaves them alone
+		time.Sleep(5 * time.Second)
+		if got := history(t, reader, time.Now().Add(-time.Hour), time.Now().Add(time.Hour)); len(got) != 0 {
+			t.Errorf("swept by who keeps no records: %+v", got)
+		}
+		if err := reader.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l = open(t, ledger.Options{Dir: dir, Orphan: func(ledger.Orphan) {}})
 		mine := call(t, l, "mine", user(1), 10)
 		before := must(t, of(l.Standing(t.Context(), user(1))))
 		time.Sleep(5 * time.Second)

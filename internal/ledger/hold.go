@@ -29,7 +29,7 @@ type Hold struct {
 	// Written by the engine before the hold is handed out.
 	key      holdKey
 	day      day
-	hour     hour
+	at       int64 // Unix milliseconds, within the day
 	accounts [4]accountKey
 	left     money.USD
 	capped   bool
@@ -62,6 +62,9 @@ func (h *Hold) start() {
 // Request is what was reserved.
 func (h *Hold) Request() Request { return h.request }
 
+// hour is that of the reservation.
+func (h *Hold) hour() hour { return hour(h.at / milliPerHour) }
+
 // Left is what the tightest cap left after this charge, or false if there is none.
 func (h *Hold) Left() (money.USD, bool) { return h.left, h.capped }
 
@@ -85,7 +88,7 @@ func (h *Hold) Use() error {
 // Settle replaces the charge by the proven cost, also when that is more than the
 // ceiling. What is no proof leaves the hold as it was.
 func (h *Hold) Settle(u Usage) error {
-	if !u.proves() {
+	if !u.Proves() {
 		return ErrNotProof
 	}
 	if h.state.Swap(ended) != ended {

@@ -20,9 +20,12 @@
 //   - A window never comes back, and a clock that jumped does not open one.
 //   - A hold that is not used within five seconds is released and can no longer
 //     be used. Only the process that made it may say that it was never used.
+//   - A switch is turned in the same queue: once Disable returned, nobody whom it
+//     stops gets a reservation any more.
 //
 // hold.go is a reservation's life, batch.go the decisions, writer.go when they
-// become durable, store.go the file, calendar.go the time.
+// become durable, switches.go and stops.go who may not spend, people.go who did,
+// store.go the file, calendar.go the time.
 package ledger
 
 import (
@@ -55,7 +58,16 @@ type Options struct {
 	// Event is told what an operator wants to know. It is called in order, by the
 	// goroutine that writes the ledger, and must return at once.
 	Event func(Event)
-	Log   *slog.Logger // nil logs nothing
+
+	// Orphan is told each call that a dead process left open, before the ledger
+	// forgets that it was; after a crash in between, once more. Without it they are
+	// left to a process that keeps records. BeforeEnd is called before the end of a
+	// call, or of an orphan, becomes durable: what is on record by then is so of every
+	// call that ended. The goroutine that writes the ledger waits for both.
+	Orphan    func(Orphan)
+	BeforeEnd func()
+
+	Log *slog.Logger // nil logs nothing
 
 	commit   func(*bbolt.Tx) error // tests break it,
 	patience time.Duration         // have more of it,
@@ -72,10 +84,12 @@ type Ledger struct {
 	books    books  // the writer's own,
 	chores   chores // and what it has still to do
 
-	down    atomic.Pointer[error] // why nothing can be written
-	repair  *time.Timer           // runs while that is so
-	stopped chan struct{}
-	writer  sync.WaitGroup
+	switches atomic.Pointer[switches] // nil: nothing is stopped
+
+	down   atomic.Pointer[error] // why nothing can be written
+	repair *time.Timer           // runs while that is so
+	closed chan struct{}
+	writer sync.WaitGroup
 }
 
 // ErrLocked is what Open wraps when another server has the ledger.
@@ -94,6 +108,9 @@ func Open(ctx context.Context, opts Options) (*Ledger, error) {
 	}
 	if opts.Event == nil {
 		opts.Event = func(Event) {}
+	}
+	if opts.BeforeEnd == nil {
+		opts.BeforeEnd = func() {}
 	}
 	if opts.commit == nil {
 		opts.commit = (*bbolt.Tx).Commit
@@ -114,8 +131,9 @@ func Open(ctx context.Context, opts Options) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
-	l := &Ledger{opts: opts, lock: lock, stopped: make(chan struct{}), repair: time.NewTimer(time.Hour)}
+	l := &Ledger{opts: opts, lock: lock, closed: make(chan struct{}), repair: time.NewTimer(time.Hour)}
 	l.repair.Stop()
+	l.chores.swept = opts.Orphan == nil
 	l.queue.init()
 	l.calendar.init(opts.Clock)
 	if err := l.load(); err != nil {
@@ -236,7 +254,7 @@ func (l *Ledger) Close() error {
 	if !l.queue.close() {
 		return nil
 	}
-	close(l.stopped)
+	close(l.closed)
 	l.writer.Wait()
 	return errors.Join(l.store.close(), l.lock.release())
 }

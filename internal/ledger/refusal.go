@@ -31,10 +31,15 @@ func unavailable(cause error) *apierr.Error {
 		"Our system is busy right now. Please try again soon.").After(busyWait).Because(cause)
 }
 
-func userSuspended() *apierr.Error {
+func userDisabled() *apierr.Error {
 	return apierr.New(http.StatusForbidden, "disabled", "This account is disabled. Please contact the operator.")
 }
 
-func modelStopped() *apierr.Error {
-	return apierr.New(http.StatusServiceUnavailable, "disabled", "The service is paused. Please try again later.").ForGood()
+// lookAgain is told to those who ask when a stop without an end ends.
+const lookAgain = time.Minute
+
+// paused is for everything, or all of a model. Nobody need try before it is over.
+func paused(wait time.Duration) *apierr.Error {
+	return apierr.New(http.StatusServiceUnavailable, "disabled",
+		"The service is paused. Please try again later.").After(max(wait, time.Second)).ForGood()
 }

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"fmt"
-	"time"
 
 	"keyshield/internal/money"
 )
@@ -75,9 +74,9 @@ type Usage struct {
 	Cost                   money.USD
 }
 
-// proves is false for what cannot be, and for a cost that no call has: adding it
+// Proves is false for what cannot be, and for a cost that no call has: adding it
 // up could overflow.
-func (u Usage) proves() bool {
+func (u Usage) Proves() bool {
 	return min(u.Input, u.Cached, u.Written, u.Output, u.Reasoning, int64(u.Cost)) >= 0 && u.Cost <= money.Max
 }
 
@@ -108,11 +107,12 @@ func (t *Tally) add(more Tally) {
 	}
 }
 
-// Balance is one account in one window. Used = Cost + AtCeiling + Open.
+// Balance is one account in one window. Used = Cost + AtCeiling + Open + Seeded.
 type Balance struct {
 	Window Window
 	Used   money.USD
 	Open   money.USD // held by calls under way; part of it will come back
+	Seeded money.USD // from the provider's own books: spent, by calls not counted here
 	Tally
 }
 
@@ -131,28 +131,3 @@ type Standing struct{ Day, Month, UserDay, UserMonth Balance }
 func (s *Standing) balances() [4]*Balance {
 	return [4]*Balance{&s.Day, &s.Month, &s.UserDay, &s.UserMonth}
 }
-
-// Event is something an operator wants to know.
-type Event struct {
-	Kind    EventKind
-	Window  Window
-	User    User // zero when it is about everything
-	Model   string
-	Percent int       // of SoftLimit
-	Amount  money.USD // spent, or what went over the ceiling
-	Limit   money.USD // the cap, or the ceiling
-	At      time.Time
-}
-
-// EventKind says what happened.
-type EventKind string
-
-// What Event tells.
-const (
-	SoftLimit     EventKind = "soft_limit"     // a percentage of a cap is spent; 100: requests are being refused
-	Overshoot     EventKind = "overshoot"      // a call cost more than its ceiling
-	UserSuspended EventKind = "user_suspended" // after an overshoot
-	ModelStopped  EventKind = "model_stopped"  // after several
-	Unwritable    EventKind = "ledger_unwritable"
-	Writable      EventKind = "ledger_writable" // again
-)

@@ -15,9 +15,11 @@ import (
 	"go.etcd.io/bbolt"
 )
 
+// FileName is what the ledger is called in its directory.
+const FileName = "ledger.db"
+
 const (
-	fileName = "ledger.db"
-	schema   = "keyshield ledger 1"
+	schema = "keyshield ledger 1"
 
 	// mapped is address space, not memory: below it the file grows without
 	// remapping, which would wait for a reader such as a backup.

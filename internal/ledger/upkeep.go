@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"errors"
+	"time"
 
 	"go.etcd.io/bbolt"
 )
@@ -16,25 +17,33 @@ const (
 
 // chores are what is still to be done. None of them moves money.
 type chores struct {
-	swept  bool // no holds of earlier processes are left
+	swept  bool // no holds of earlier processes are left, or they are another's to sweep
 	pruned day  // the day on which old rows were last removed
 	users  []byte
 }
 
 // upkeep does a little at a time, so that start-up has nothing to do.
 func (l *Ledger) upkeep() {
-	if now, _ := l.calendar.now(); l.chores.swept && l.chores.pruned >= dayOf(now) {
+	now, _ := l.calendar.now()
+	lapsed := l.switches.Load().lapsed(now)
+	if !lapsed && l.chores.swept && l.chores.pruned >= dayOf(now) {
 		return
 	}
 	more := false
+	var done *batch
 	err := l.commit(func(tx *bbolt.Tx) (changed bool, err error) {
-		b := newBatch(l, tx)
-		if !l.chores.swept {
-			more, err = b.sweep()
+		done = newBatch(l, tx)
+		if lapsed {
+			err = done.lapse()
+		} else if !l.chores.swept {
+			more, err = done.sweep(l.opts.Orphan)
 		} else {
-			err = l.chores.prune(b)
+			err = l.chores.prune(done)
 		}
-		return b.changed, errors.Join(err, b.write())
+		if err != nil {
+			return false, err
+		}
+		return l.seal(done)
 	})
 	if err != nil {
 		if errors.Is(err, errDamaged) {
@@ -44,12 +53,13 @@ func (l *Ledger) upkeep() {
 		l.fail(nil, err)
 		return
 	}
-	l.chores.swept = l.chores.swept || !more
+	l.announce(done)
+	l.chores.swept = l.chores.swept || !lapsed && !more
 }
 
 // sweep moves holds of dead processes from open to charged at the ceiling, which
 // they are, and into the history. It reports whether there may be more.
-func (b *batch) sweep() (more bool, err error) {
+func (b *batch) sweep(tell func(Orphan)) (more bool, err error) {
 	cursor := b.holds.Cursor()
 	var done [][]byte
 	for key, row := cursor.First(); key != nil; key, row = cursor.Next() {
@@ -70,9 +80,14 @@ func (b *batch) sweep() (more bool, err error) {
 		if err := b.giveUp(h); err != nil {
 			return false, err
 		}
+		tell(Orphan{
+			ID: h.request.ID, User: nameOf(b.tx, h.request.User.Key), Model: h.request.Model,
+			Ceiling: h.request.Ceiling, At: time.UnixMilli(h.at).UTC(),
+		})
 		done = append(done, bytes.Clone(key))
 	}
-	b.changed = b.changed || len(done) > 0
+	b.ended = len(done) > 0
+	b.changed = b.changed || b.ended
 	return more, deleteAll(b.holds, done)
 }
 

@@ -17,10 +17,12 @@ const (
 // load opens the file and begins an epoch in it.
 func (l *Ledger) load() error {
 	return guard(func() error {
-		if err := l.store.open(filepath.Join(l.opts.Dir, fileName)); err != nil {
+		if err := l.store.open(filepath.Join(l.opts.Dir, FileName)); err != nil {
 			return err
 		}
-		return l.commit(func(tx *bbolt.Tx) (bool, error) { return true, l.books.load(tx) })
+		err := l.commit(func(tx *bbolt.Tx) (bool, error) { return true, l.books.load(tx) })
+		l.switches.Store(l.books.switches())
+		return err
 	})
 }
 
@@ -43,7 +45,7 @@ func (l *Ledger) write() {
 			}
 		case <-l.repair.C:
 			l.revive()
-		case <-l.stopped:
+		case <-l.closed:
 			l.last()
 			return
 		}
@@ -66,19 +68,39 @@ func (l *Ledger) turn() {
 				return false, err
 			}
 		}
-		return done.changed, done.write()
+		return l.seal(done)
 	})
 	if err != nil {
 		l.fail(ops, err)
 		return
 	}
-	for _, e := range done.events {
-		l.opts.Event(e)
-	}
+	l.announce(done)
 	for i := range ops {
 		l.reply(&ops[i])
 	}
 	clear(ops)
+}
+
+// seal puts the batch into its transaction, and lets the records of calls that end
+// in it go first.
+func (l *Ledger) seal(b *batch) (changed bool, err error) {
+	if err := b.write(); err != nil {
+		return false, err
+	}
+	if b.ended {
+		l.opts.BeforeEnd()
+	}
+	return b.changed, nil
+}
+
+// announce shows what was committed, before anybody has an answer.
+func (l *Ledger) announce(b *batch) {
+	if b.switched {
+		l.switches.Store(l.books.switches())
+	}
+	for _, e := range b.events {
+		l.opts.Event(e)
+	}
 }
 
 // reply answers after the commit. A reservation that nobody waits for any more is
@@ -174,6 +196,7 @@ func (l *Ledger) revive() {
 		l.repair.Reset(l.opts.retry)
 		return
 	}
+	l.switches.Store(l.books.switches())
 	l.down.Store(nil)
 	l.opts.Log.Warn("the ledger can be written again")
 	l.opts.Event(Event{Kind: Writable, At: time.Now()})

@@ -26,7 +26,7 @@ func (w *world) check(t *rapid.T) {
 			t.Fatalf("I5, I6: %s used %v, want %v", u, four(s), used)
 		}
 		for i, b := range []ledger.Balance{s.Day, s.Month, s.UserDay, s.UserMonth} {
-			if b.Open != open[i] || b.Used != b.Cost+b.AtCeiling+b.Open {
+			if b.Open != open[i] || b.Used != b.Cost+b.AtCeiling+b.Open+b.Seeded {
 				t.Fatalf("I6: open %v in %+v", open[i], b)
 			}
 		}

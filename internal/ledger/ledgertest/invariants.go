@@ -20,12 +20,13 @@ func testInvariants(t *testing.T, fresh func() Store) {
 	rapid.Check(t, func(t *rapid.T) {
 		store := fresh()
 		defer store.Remove()
-		w := &world{T: t, store: store, clock: NewClock(noon), stopped: map[string]bool{}}
+		w := &world{T: t, store: store, clock: NewClock(noon), stopped: map[string]bool{}, seeded: map[ledger.Window]money.USD{}}
 		w.open()
 		defer func() { _ = w.ledger.Close() }()
 		t.Repeat(map[string]func(*rapid.T){
 			"fault":   w.fault,
 			"reserve": w.reserve, "use": w.use, "settle": w.settle, "free": w.free, "close": w.close,
+			"disable": w.disable, "enable": w.enable, "seed": w.seed,
 			"again": w.again, "crash": w.crash, "restart": w.restart, "time": w.time, "jump": w.jump, "date": w.date,
 			"": w.check,
 		})
@@ -54,13 +55,14 @@ type world struct {
 	ledger  Ledger
 	calls   []*call
 	ids     int
-	stopped map[string]bool // by overshoots
+	stopped map[string]bool // by overshoots and switches
+	seeded  map[ledger.Window]money.USD
 	day     ledger.Window
 	pending []*call // ended, perhaps not on disk: a crash may undo a tail of them
 }
 
 func (w *world) open() {
-	l, err := w.store.Open(w.clock.Read)
+	l, err := w.store.Open(Hooks{Clock: w.clock.Read})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -82,6 +84,7 @@ func drawCaps(t *rapid.T) ledger.Caps {
 
 // sums are an account's used and the part of it that may come back.
 func (w *world) sums(s ledger.Standing, user string) (used, open [4]money.USD) {
+	used[0], used[1] = w.seeded[s.Day.Window], w.seeded[s.Month.Window]
 	for _, c := range w.calls {
 		for i, in := range [4]bool{
 			c.window == s.Day.Window, c.month == s.Month.Window,
@@ -327,6 +330,44 @@ func (w *world) restart(t *rapid.T) {
 	}
 	w.pending = nil
 	w.open()
+}
+
+func (w *world) disable(t *rapid.T) {
+	user := rapid.SampledFrom(users).Draw(t, "user")
+	if err := w.ledger.Disable(context.Background(), ledger.DisableRequest{User: ledger.User{Key: user}, By: "cli"}); err != nil {
+		t.Fatal(err)
+	}
+	w.stopped[user], w.pending = true, nil
+}
+
+func (w *world) enable(t *rapid.T) {
+	user := rapid.SampledFrom(users).Draw(t, "user")
+	for _, r := range []ledger.EnableRequest{{User: user, By: "cli"}, {Model: "model-of-" + user, By: "cli"}} {
+		was, err := w.ledger.Enable(context.Background(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Model == "" && was != w.stopped[user] {
+			t.Fatalf("%s was stopped: %v, want %v", user, was, w.stopped[user])
+		}
+	}
+	w.stopped[user], w.pending = false, nil
+}
+
+// seed raises what is spent of the present windows, unless they have more.
+func (w *world) seed(t *rapid.T) {
+	s := w.standing(users[0])
+	month := money.USD(rapid.SampledFrom([]int64{0, 20, 90, 300}).Draw(t, "month"))
+	day := min(month, money.USD(rapid.SampledFrom([]int64{0, 20, 90}).Draw(t, "day")))
+	used, open := w.sums(s, users[0])
+	err := w.ledger.Seed(context.Background(), ledger.SeedRequest{At: s.Day.Window.Start(), Month: month, Day: day, By: "cli"})
+	if more := used[1]-open[1] > month; more != errors.Is(err, ledger.ErrCountedMore) || !more && err != nil {
+		t.Fatalf("seed %v into %v: %v", month, used[1]-open[1], err)
+	}
+	if err == nil {
+		w.seeded[s.Day.Window] += max(0, day-(used[0]-open[0]))
+		w.seeded[s.Month.Window] += month - (used[1] - open[1])
+	}
 }
 
 func (w *world) time(t *rapid.T) {

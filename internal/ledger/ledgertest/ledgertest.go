@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,14 +20,29 @@ type Ledger interface {
 	Reserve(context.Context, ledger.Request) (*ledger.Hold, error)
 	Flush(context.Context) error
 	Standing(context.Context, ledger.User) (ledger.Standing, error)
+	Disable(context.Context, ledger.DisableRequest) error
+	Enable(context.Context, ledger.EnableRequest) (bool, error)
+	Stopped(userKey string) error
+	Stops(context.Context) ([]ledger.Stop, error)
+	People(context.Context, ledger.PeopleQuery) ([]ledger.Person, int, error)
+	Find(ctx context.Context, name string) ([]ledger.User, error)
+	Seed(context.Context, ledger.SeedRequest) error
 	Observe(date time.Time)
 	InDoubt() bool
 	Close() error
 }
 
+// Hooks are what an engine is opened with.
+type Hooks struct {
+	Clock     ledger.Clock
+	Event     func(ledger.Event)
+	Orphan    func(ledger.Orphan)
+	BeforeEnd func()
+}
+
 // Store is where a ledger outlives its process.
 type Store interface {
-	Open(ledger.Clock) (Ledger, error)
+	Open(Hooks) (Ledger, error)
 	Crash(Ledger) error // ends it without a word: what was not acknowledged may be lost
 	Remove()
 }
@@ -54,11 +70,29 @@ func Run(t *testing.T, fresh func() Store) {
 		"AClockThatJumpsSpendsNothingNew":  testJumps,
 		"AWindowIsSpentOnceWhateverClocks": testBackAndForth,
 		"NoProofNoRefund":                  testNoProof,
+
+		"ADisabledUserIsRefusedUntilEnabled":   testDisabled,
+		"ADisableEndsByItself":                 testExpiry,
+		"AClockThatJumpsEndsNoDisable":         testExpiryJumps,
+		"PausedIsEverybodyAndGivesUpNothing":   testPaused,
+		"TheWatchCannotShortenAnOperatorsWord": testLastWord,
+		"NobodyReservesOnceDisableReturned":    testDisableRace,
+		"ASwitchThatMakesNoSenseIsRefused":     testBadSwitches,
+		"OrphansAreToldWithTheirUser":          testOrphans,
+		"RecordsGoBeforeEnds":                  testBeforeEnd,
+
+		"PeopleAreThoseOfTheMonth":     testPeople,
+		"APersonIsFoundByIDAndKey":     testFind,
+		"SeededIsSpentAndShownApart":   testSeed,
+		"NoSeedBelowWhatWeCounted":     testSeedLess,
+		"SeededOnceHoweverOftenAsked":  testSeedAgain,
+		"ASeedOfAnotherDayIsRefused":   testSeedOtherDay,
+		"CallsUnderWayComeOnTopOfSeed": testSeedOpen,
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := fresh()
 			defer store.Remove()
-			b := &bench{T: t, store: store, clock: NewClock(noon)}
+			b := &bench{T: t, store: store, clock: NewClock(noon), told: make(chan ledger.Event, 1000), orphans: make(chan ledger.Orphan, 1000)}
 			b.open()
 			test(t, b)
 			if err := b.ledger.Close(); err != nil {
@@ -67,6 +101,7 @@ func Run(t *testing.T, fresh func() Store) {
 		})
 	}
 	t.Run("Invariants", func(t *testing.T) { testInvariants(t, fresh) })
+	t.Run("Switches", func(t *testing.T) { testSwitches(t, fresh) })
 }
 
 // noon is a Saturday in the middle of a month.
@@ -79,11 +114,18 @@ type bench struct {
 	clock  *Clock
 	ledger Ledger
 	ids    int
+
+	told    chan ledger.Event
+	orphans chan ledger.Orphan
+	ends    atomic.Int32 // how often BeforeEnd was called
 }
 
 func (b *bench) open() {
 	b.Helper()
-	l, err := b.store.Open(b.clock.Read)
+	l, err := b.store.Open(Hooks{
+		Clock: b.clock.Read, Event: func(e ledger.Event) { b.told <- e },
+		Orphan: func(o ledger.Orphan) { b.orphans <- o }, BeforeEnd: func() { b.ends.Add(1) },
+	})
 	if err != nil {
 		b.Fatal(err)
 	}

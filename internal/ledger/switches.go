@@ -1,0 +1,224 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"keyshield/internal/apierr"
+	"keyshield/internal/money"
+)
+
+// Stop is a user, a model or everything that may not spend.
+type Stop struct {
+	User       string // pseudonym, or
+	Model      string // or
+	Everything bool
+	Issuer, ID string // of the user, where known
+	Since      time.Time
+	Until      time.Time // zero: until enabled
+	By, Why    string
+	Over       money.USD // by how much ceilings were passed
+}
+
+// Who turns a switch, if it is no operator. Any other name is an operator's.
+const (
+	ByOvershoot = "overshoot"
+	ByWatch     = "watch"
+	ByExpiry    = "expiry" // the time of a disable was up
+)
+
+// DisableRequest says whom to stop: a user, who need never have been seen, or
+// everything.
+type DisableRequest struct {
+	User       User // Key is needed; Issuer and ID are for the operator
+	Everything bool
+	For        time.Duration // 0: until enabled
+	By, Why    string
+}
+
+// EnableRequest says what to let in again: one of the first three.
+type EnableRequest struct {
+	User       string // pseudonym
+	Model      string
+	Everything bool
+	By, Why    string
+}
+
+// maxWhy bounds the reason that is kept with a stop.
+const maxWhy = 1024
+
+func (r DisableRequest) check() error {
+	if err := checkReason(r.By, r.Why); err != nil {
+		return err
+	}
+	switch {
+	case r.Everything == (r.User != User{}):
+		return invalid("user", "Name a user to disable, or everything.")
+	case !r.Everything && (r.User.Key == "" || len(r.User.Key) > maxText):
+		return invalid("user", "The pseudonym of a user has 1 to %d bytes.", maxText)
+	case len(r.User.Issuer) > 8*maxText || len(r.User.ID) > 8*maxText:
+		return invalid("user", "The id and the issuer of a user have at most %d bytes.", 8*maxText)
+	case r.For < 0 || r.For > maxFor:
+		return invalid("for", "A disable lasts between 0 (until enabled) and ten years.")
+	}
+	return nil
+}
+
+func checkReason(by, why string) error {
+	switch {
+	case by == "" || len(by) > maxText:
+		return invalid("by", "Say in 1 to %d bytes who does this.", maxText)
+	case len(why) > maxWhy:
+		return invalid("why", "Give the reason in at most %d bytes.", maxWhy)
+	}
+	return nil
+}
+
+// maxFor keeps times far from where they would overflow.
+const maxFor = 10 * 366 * 24 * time.Hour
+
+func invalid(param, format string, args ...any) error {
+	return apierr.New(http.StatusBadRequest, "invalid_field", format, args...).About(param)
+}
+
+// Disable stops a user or everything. Once it returned no reserve that begins
+// later succeeds, here and after a restart; holds that are open may still be used
+// and ended. An operator's word replaces what was said before; the watch can only
+// make a stop longer.
+func (l *Ledger) Disable(ctx context.Context, r DisableRequest) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	return l.look(ctx, func(b *batch) error { return b.disable(r) })
+}
+
+// Enable reports whether it was stopped. A model's overshoots are forgotten.
+func (l *Ledger) Enable(ctx context.Context, r EnableRequest) (was bool, err error) {
+	if err := checkReason(r.By, r.Why); err != nil {
+		return false, err
+	}
+	mark := everythingMark
+	switch {
+	case r.User != "" && r.Model == "" && !r.Everything:
+		mark = userMark(r.User)
+	case r.Model != "" && r.User == "" && !r.Everything:
+		mark = modelMark(r.Model)
+	case r.User != "" || r.Model != "" || !r.Everything:
+		return false, invalid("user", "Name a user, a model or everything to enable: one of them.")
+	}
+	err = l.look(ctx, func(b *batch) (err error) {
+		was, err = b.enable(mark, r.By, r.Why)
+		return err
+	})
+	return was, err
+}
+
+// EnableUser is Enable for a pseudonym, by an operator without a name.
+func (l *Ledger) EnableUser(ctx context.Context, key string) (bool, error) {
+	return l.Enable(ctx, EnableRequest{User: key, By: anOperator})
+}
+
+// EnableModel is Enable for a model, by an operator without a name.
+func (l *Ledger) EnableModel(ctx context.Context, model string) (bool, error) {
+	return l.Enable(ctx, EnableRequest{Model: model, By: anOperator})
+}
+
+// EnableEverything is Enable for everything, by an operator without a name.
+func (l *Ledger) EnableEverything(ctx context.Context) (bool, error) {
+	return l.Enable(ctx, EnableRequest{Everything: true, By: anOperator})
+}
+
+const anOperator = "operator"
+
+// Stops lists who and what is stopped, the longest first.
+func (l *Ledger) Stops(ctx context.Context) ([]Stop, error) {
+	var all []Stop
+	err := l.look(ctx, func(b *batch) error {
+		all = b.stopsInForce()
+		return nil
+	})
+	return all, err
+}
+
+func (b *batch) stopsInForce() (all []Stop) {
+	for _, mark := range slices.Sorted(maps.Keys(b.stops)) {
+		if s := b.stops[mark]; s.inForce(b.at) {
+			all = append(all, s.stop())
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Stop) int { return cmp.Compare(a.Since.Unix(), b.Since.Unix()) })
+	return all
+}
+
+// Stopped refuses a user who is disabled, or anybody while everything is. It is for
+// the way of every request: it waits for nothing, and a switch that was turned
+// shows as soon as Disable or Enable returns.
+func (l *Ledger) Stopped(userKey string) error {
+	s := l.switches.Load()
+	if s == nil {
+		return nil
+	}
+	if until, is := s.users[userKey]; is {
+		if _, yes := l.lasts(until); yes {
+			return userDisabled()
+		}
+	}
+	if s.paused {
+		if left, yes := l.lasts(s.pausedUntil); yes {
+			return paused(left)
+		}
+	}
+	return nil
+}
+
+// lasts says how long a stop that ends at until still lasts, and whether it does. A
+// stop without an end is worth another look after a while.
+func (l *Ledger) lasts(until int64) (left time.Duration, yes bool) {
+	if until == 0 {
+		return lookAgain, true
+	}
+	now, _ := l.calendar.now()
+	left = time.UnixMilli(until).Sub(now)
+	return left, left > 0
+}
+
+// switches are the stops of users and of everything, for [Ledger.Stopped]: made
+// anew with every change, and never changed. Times are Unix milliseconds, 0 is
+// never.
+type switches struct {
+	users       map[string]int64 // pseudonym → until
+	paused      bool             // everything
+	pausedUntil int64
+	first       int64 // when the first of them ends
+}
+
+// lapsed reports whether a stop's time is up.
+func (s *switches) lapsed(now time.Time) bool {
+	return s != nil && s.first != 0 && now.UnixMilli() >= s.first
+}
+
+// switches is nil when nothing is stopped.
+func (b *books) switches() *switches {
+	var s *switches
+	for mark, stop := range b.stops {
+		if !stop.over || mark[0] == 'm' {
+			continue
+		}
+		if s == nil {
+			s = &switches{users: map[string]int64{}}
+		}
+		if mark == everythingMark {
+			s.paused, s.pausedUntil = true, stop.until
+		} else {
+			s.users[mark[1:]] = stop.until
+		}
+		if stop.until != 0 && (s.first == 0 || stop.until < s.first) {
+			s.first = stop.until
+		}
+	}
+	return s
+}
