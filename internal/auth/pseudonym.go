@@ -32,6 +32,9 @@ func newPseudonyms(key secret.String) pseudonyms {
 	return pseudonyms{key}
 }
 
+// Pseudonym is the name of a user under key, as a Caller has it.
+func Pseudonym(key secret.String, issuer, id string) string { return pseudonyms{key}.of(issuer, id) }
+
 func (p pseudonyms) of(issuer, id string) string {
 	mac := hmac.New(sha256.New, []byte(p.key.Reveal()))
 	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(issuer))))

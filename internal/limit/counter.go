@@ -80,6 +80,13 @@ func (c *counter) usage(key string, window time.Time) usage {
 	return usage{c.start, c.latest.of(h), c.previous.of(h)}
 }
 
+// size is how many keys have a count of their own in the latest window.
+func (c *counter) size() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.latest.counts)
+}
+
 func (c *counter) hash(key string) hash {
 	sum := maphash.String(c.seed, key)
 	return hash{uint32(sum >> 32), uint32(sum)}

@@ -85,6 +85,14 @@ func (l *Limiter) Look(key string) Decision {
 	return l.decide(usage, now, weigh(curr, prev, now.Sub(window), l.rate.Period) < l.rate.Count)
 }
 
+// Len is how many keys are told apart in this period.
+func (l *Limiter) Len() int {
+	if l.counter == nil {
+		return 0
+	}
+	return l.counter.size()
+}
+
 // decide describes where usage stands at now. Between OnLimit and here others may
 // have taken, or a window ended: then what is left is told as it is now, but
 // never as something on a refusal.

@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -118,6 +119,19 @@ func (p Plans) For(claim string) Plan {
 		return plan
 	}
 	return p.standard
+}
+
+// AskedModels are the models of all plans, each once, in the order of their names.
+func (p Plans) AskedModels() []string {
+	var all []string
+	for _, plan := range append(slices.Collect(maps.Values(p.byName)), p.standard) {
+		all = append(all, plan.Models...)
+		if plan.TextModel != "" {
+			all = append(all, plan.TextModel)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // ParsePlans reads PLANS_FILE, or reports every problem with it:
