@@ -16,13 +16,14 @@ import (
 
 // backup copies the ledger as it is at one moment, also while a server uses it.
 func backup(ctx context.Context, p process) int {
-	to := ""
+	to, server := "", ""
 	if len(p.args) > 0 && !strings.HasPrefix(p.args[0], "-") {
 		to, p.args = p.args[0], p.args[1:]
 	}
 	if exit, ok := flags(p, "backup", func(f *flag.FlagSet) {
+		serverFlag(f, &server)
 		f.Usage = func() {
-			fmt.Fprint(p.stderr, "usage: keyshield backup <file>\nThe file must not be there yet. To restore it: stop the server, put the file in DATA_DIR as "+ledgerFile+", start the server.\n")
+			fmt.Fprint(p.stderr, "usage: keyshield backup <file> [--server https://…]\nThe file must not be there yet. To restore it: stop the server, put the file in DATA_DIR as "+ledgerFile+", start the server.\n")
 		}
 	}); !ok {
 		return exit
@@ -35,7 +36,7 @@ func backup(ctx context.Context, p process) int {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(p.dir, path)
 	}
-	size, err := backupTo(ctx, p, path)
+	size, err := backupTo(ctx, p, server, path)
 	if err != nil {
 		fmt.Fprintf(p.stderr, "keyshield backup: %v\n", err)
 		return exitFailed
@@ -47,13 +48,13 @@ func backup(ctx context.Context, p process) int {
 
 // backupTo writes beside the file and moves the copy to its name when it is whole
 // and on disk, so that a name is never that of half a backup.
-func backupTo(ctx context.Context, p process, path string) (size int64, err error) {
+func backupTo(ctx context.Context, p process, server, path string) (size int64, err error) {
 	if _, err := os.Lstat(path); err == nil {
 		return 0, overwrites(path)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return 0, err
 	}
-	d, done, err := reach(ctx, p)
+	d, done, err := reach(ctx, p, server)
 	if err != nil {
 		return 0, err
 	}
@@ -63,7 +64,7 @@ func backupTo(ctx context.Context, p process, path string) (size int64, err erro
 		return 0, fmt.Errorf("the folder of the backup: %w", err)
 	}
 	defer func() { _ = os.Remove(part.Name()) }()
-	err = d.backup(ctx, part)
+	err = d.Backup(ctx, part)
 	if err == nil {
 		err = part.Sync()
 	}

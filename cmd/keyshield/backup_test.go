@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"keyshield/internal/admin"
 	"keyshield/internal/ledger"
 	"keyshield/internal/money"
 )
@@ -164,7 +165,7 @@ func TestHalfABackupIsNone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := pretender(t, func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set(protocolHeader, operatorProtocol)
+				w.Header().Set(admin.ProtocolHeader, admin.Protocol)
 				send(w)
 			})
 			code, stdout, stderr := o.run("backup", "copy.db")

@@ -41,54 +41,72 @@ func dev(ctx context.Context, p process) int {
 	for _, warning := range loaded.Warnings {
 		fmt.Fprintln(p.stdout, "warning:", warning)
 	}
-	cfg := loaded.Config
-	problems := loaded.Problems
-	if live && cfg.OpenAI.Key.IsZero() {
+	if err := onThisMachine(ctx, p, loaded, live); err != nil {
+		if err != errRefused {
+			fmt.Fprintf(p.stderr, "keyshield dev: %v\n", err)
+		}
+		return exitFailed
+	}
+	return exitOK
+}
+
+// errRefused is a start whose problems have been printed.
+var errRefused = errors.New("not started")
+
+// onThisMachine runs a server for whoever sits there.
+func onThisMachine(ctx context.Context, p process, loaded *config.Loaded, live bool) error {
+	cfg, problems := loaded.Config, loaded.Problems
+	hasKey := len(cfg.OpenAI.AllKeys()) > 0 || cfg.OpenAI.Source.Kind != ""
+	if live && !hasKey {
 		problems = append(problems, config.Problem{Name: "OPENAI_API_KEY", Text: "--live needs a key to ask OpenAI with", Fix: "OPENAI_API_KEY=<your key>"})
 	}
 	if refused(p.stderr, "dev", problems) {
-		return exitFailed
+		return errRefused
 	}
 
 	// A key that happens to be in the shell must not spend money.
-	real := !cfg.OpenAI.Key.IsZero() && (live || !loaded.FromShell("OPENAI_API_KEY"))
+	real := hasKey && (live || !slices.ContainsFunc(keyNames(), loaded.FromShell))
 	if !real {
-		ignored := !cfg.OpenAI.Key.IsZero()
 		stop, err := simulate(&cfg)
 		if err != nil {
-			fmt.Fprintf(p.stderr, "keyshield dev: %v\n", err)
-			return exitFailed
+			return err
 		}
 		defer stop()
-		if ignored {
+		if hasKey {
 			fmt.Fprintln(p.stdout, "The OPENAI_API_KEY of your shell is not used. To spend money with it: keyshield dev --live")
 		}
 	}
 	if selfSigned(cfg.Auth) && cfg.Auth.Secret.IsZero() {
-		cfg.Auth.Secret = secret.New(rand.Text() + rand.Text())
+		cfg.Auth.Secret = freshRandom()
+	}
+	if cfg.Operator.AdminToken.IsZero() {
+		cfg.Operator.AdminToken = freshRandom()
 	}
 	forget, err := keepNothing(loaded, &cfg)
 	if err != nil {
-		fmt.Fprintf(p.stderr, "keyshield dev: %v\n", err)
-		return exitFailed
+		return err
 	}
 	defer forget()
 	l, err := listenDev(ctx, cfg.Server, loaded.Sources["PORT"] == config.FromDefault)
 	if err != nil {
-		fmt.Fprintf(p.stderr, "keyshield dev: %v\n", err)
-		return exitFailed
+		return err
 	}
 	token, err := devToken(cfg.Auth)
 	if err != nil {
-		fmt.Fprintf(p.stderr, "keyshield dev: %v\n", err)
-		return exitFailed
+		return err
 	}
 	welcome(p.stdout, cfg, "http://"+l.Addr().String(), token, behind(cfg, real))
-	if err := answer(ctx, cfg, l, newLogger(p.stderr, cfg)); err != nil {
-		fmt.Fprintf(p.stderr, "keyshield dev: %v\n", err)
-		return exitFailed
-	}
-	return exitOK
+	g := newProgram(p, loaded, cfg)
+	g.dev = true
+	return answer(ctx, g, l)
+}
+
+// freshRandom is a secret that lasts as long as the process.
+func freshRandom() secret.String { return secret.New(rand.Text() + rand.Text()) }
+
+// keyNames are the settings that say where keys for OpenAI are.
+func keyNames() []string {
+	return []string{"OPENAI_API_KEY", "OPENAI_API_KEYS", "OPENAI_KEY_SOURCE"}
 }
 
 // keepNothing puts what is spent into a folder that forget removes, unless DATA_DIR
@@ -117,7 +135,8 @@ func simulate(cfg *config.Config) (stop func(), err error) {
 	go func() { defer close(done); web.Serve(l) }()
 
 	cfg.OpenAI.BaseURL = "http://" + l.Addr().String() + "/v1"
-	cfg.OpenAI.Key = secret.New("simulated-" + rand.Text())
+	cfg.OpenAI.Key, cfg.OpenAI.Keys = secret.New("simulated-"+rand.Text()), secret.String{}
+	cfg.OpenAI.Source, cfg.KeyFiles = config.KeySource{}, nil
 	return func() {
 		simulator.Close()
 		web.Close()

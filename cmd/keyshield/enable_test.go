@@ -54,7 +54,7 @@ func TestSuspendedUserIsLetInWhileTheServerRuns(t *testing.T) {
 	if got := o.admitted(bob, "gpt-6-luna"); got != "" {
 		t.Errorf("enabled, and still %q", got)
 	}
-	if !strings.Contains(o.log.String(), "the operator enabled") {
+	if !strings.Contains(o.log.String(), `"action":"enable","target":"user:auth0|bob"`) {
 		t.Error("the server's log does not tell")
 	}
 	code, _, stderr := o.run("enable", "--user", "auth0|bob")

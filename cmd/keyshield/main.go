@@ -23,6 +23,7 @@ func main() {
 		dir:     ".",
 		stdout:  os.Stdout,
 		stderr:  os.Stderr,
+		typed:   typed(os.Stdin),
 	})
 	runtime.KeepAlive(ballast)
 	os.Exit(exit)
@@ -43,6 +44,15 @@ type process struct {
 	environ        []string // "NAME=value"
 	dir            string   // where .env lies
 	stdout, stderr io.Writer
+	typed          io.Reader // what a person types; nil where standard input is no terminal
+}
+
+// typed is a terminal that somebody sits at, or nil.
+func typed(in *os.File) io.Reader {
+	if info, err := in.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+		return in
+	}
+	return nil
 }
 
 // command is what the first argument names.
@@ -58,7 +68,14 @@ func commands() []command {
 		{"token", "mint a development token with JWT_SECRET", token},
 		{"check", "say what is in force, where it came from, and what is missing", check},
 		{"usage", "what was spent, by whom, and what is left of the budgets", spending},
-		{"enable", "let a model or a user in again that an overshoot has stopped", enable},
+		{"audit", "what happened: each request, a summary, and whether the log is as it was written", auditLog},
+		{"disable", "stop a user or everything, at once", disable},
+		{"enable", "let a user, a model or everything in again", enable},
+		{"keys", "which keys for OpenAI are in use, by fingerprint and age", listKeys},
+		{"rotate", "change the key, step by step; --incident if somebody else has it", rotate},
+		{"reconcile", "compare OpenAI's own books with these: is the key used elsewhere?", compareBooks},
+		{"alert", "send a test to whoever is told when something is wrong", alerting},
+		{"whoami", "as whom a server sees you: which TRUSTED_PROXY is right", whoami},
 		{"backup", "copy the ledger to a file, also while a server uses it", backup},
 		{"healthcheck", "exit 0 if the server on this machine is alive", healthcheck},
 		{"version", "say which version this is", version},

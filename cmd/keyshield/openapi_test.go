@@ -126,6 +126,9 @@ func TestEveryErrorIsDescribedWhereItCanOccur(t *testing.T) {
 		"GET /healthz":              "200",
 	}
 	for name, o := range operations(doc) {
+		if isOperators(o.Tags) {
+			continue
+		}
 		if got := strings.Join(slices.Sorted(maps.Keys(o.Responses.Map())), " "); got != wants[name] {
 			t.Errorf("%s describes %s, want %s", name, got, wants[name])
 		}
@@ -141,6 +144,9 @@ func TestEveryErrorIsDescribedWhereItCanOccur(t *testing.T) {
 		}
 	}
 	for name, response := range doc.Components.Responses {
+		if strings.HasPrefix(name, "Operator") {
+			continue
+		}
 		kind, ours := strings.CutPrefix(name, "OpenAI")
 		shape := "#/components/schemas/Error"
 		if ours {
@@ -160,6 +166,10 @@ func TestEveryErrorIsDescribedWhereItCanOccur(t *testing.T) {
 		}
 	}
 }
+
+// isOperators reports whether an operation is the operator's, whose errors package
+// admin holds against the description.
+func isOperators(tags []string) bool { return slices.Contains(tags, "operator") }
 
 // asOpenAI reports whether a path's errors are in OpenAI's shape.
 func asOpenAI(path string) bool { return strings.HasPrefix(path, "/v1/") }

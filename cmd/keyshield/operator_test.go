@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,16 +10,19 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"keyshield/internal/admin"
 	"keyshield/internal/apierr"
+	"keyshield/internal/audit"
 	"keyshield/internal/ledger"
 	"keyshield/internal/money"
+	"keyshield/internal/secret"
 )
 
 // office is a ledger with the operator's socket, as a server has it, and the
@@ -33,7 +35,15 @@ type office struct {
 	log    *logbook
 	stop   func()
 	calls  int
+
+	handler http.Handler // behind the socket
 }
+
+// What the tests of money call what usage reports.
+type (
+	nanoUSD     = admin.NanoUSD
+	usageReport = admin.UsageReport
+)
 
 // openOffice runs one. A nil clock is the machine's.
 func openOffice(t *testing.T, clock ledger.Clock) *office {
@@ -56,7 +66,11 @@ func (o *office) open(clock ledger.Clock) {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	stop, err := serveOperator(o.t.Context(), o.data, newOperator(cfg, l), slog.New(slog.NewJSONHandler(o.log, nil)))
+	parts := deskOf(cfg, l)
+	parts.Dir = o.data
+	parts.Log = slog.New(slog.NewJSONHandler(o.log, nil))
+	o.handler = admin.NewHandler(admin.NewDesk(parts), nil)
+	stop, err := serveOperator(o.t.Context(), o.data, o.handler, parts.Log)
 	if err != nil {
 		o.t.Fatal(errors.Join(err, l.Close()))
 	}
@@ -196,7 +210,7 @@ func TestWhatIsNoSocketIsLeftAlone(t *testing.T) {
 	if err := os.WriteFile(path, []byte("somebody's"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := serveOperator(t.Context(), dir, operator{}, slog.New(slog.DiscardHandler))
+	_, err := serveOperator(t.Context(), dir, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "in the way") {
 		t.Errorf("got %v, want an error that names what is in the way", err)
 	}
@@ -239,59 +253,6 @@ func TestStopTakesOnlyItsOwnSocketAway(t *testing.T) {
 	}
 }
 
-// raw asks over the socket what the commands would not.
-func (o *office) raw(method, path, body string) (*http.Response, operatorRefusal) {
-	o.t.Helper()
-	d, err := callServer(o.t.Context(), o.data)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	defer d.close()
-	req, err := http.NewRequestWithContext(o.t.Context(), method, "http://operator"+path, strings.NewReader(body))
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	resp, err := d.web.Do(req)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var refusal operatorRefusal
-	_ = json.NewDecoder(resp.Body).Decode(&refusal)
-	return resp, refusal
-}
-
-func TestSocketRefusesWhatNoCommandAsks(t *testing.T) {
-	o := openOffice(t, nil)
-	for _, c := range []struct {
-		method, path, body string
-		status             int
-	}{
-		{"POST", "/enable", `{"model":"gpt-6-luna","user":"ana"}`, 400},
-		{"POST", "/enable", `{}`, 400},
-		{"POST", "/enable", `{"everything":true}`, 400},
-		{"POST", "/enable", `{"model":`, 400},
-		{"POST", "/enable", `{"model":"` + strings.Repeat("x", operatorBody) + `"}`, 400},
-		{"GET", "/usage?by=colour", "", 400},
-		{"GET", "/usage?since=-1h", "", 400},
-		{"GET", "/usage?since=1h&day=true", "", 400},
-		{"GET", "/usage?since=yesterday", "", 400},
-		{"GET", "/usage?top=-1", "", 400},
-		{"GET", "/usage?top=1e99", "", 400},
-		{"DELETE", "/usage", "", 404},
-		{"GET", "/", "", 404},
-		{"GET", "/debug/pprof/", "", 404},
-	} {
-		resp, refusal := o.raw(c.method, c.path, c.body)
-		if resp.StatusCode != c.status || refusal.Error == "" {
-			t.Errorf("%s %s %.40s: %d %q, want %d and why", c.method, c.path, c.body, resp.StatusCode, refusal.Error, c.status)
-		}
-		if resp.Header.Get(protocolHeader) != operatorProtocol {
-			t.Errorf("%s %s: the answer does not say which protocol it follows", c.method, c.path)
-		}
-	}
-}
-
 func TestLedgerThatCannotAnswerIsToldAsSuch(t *testing.T) {
 	o := openOffice(t, nil)
 	if err := o.ledger.Close(); err != nil {
@@ -323,8 +284,8 @@ func pretender(t *testing.T, answer http.HandlerFunc) *office {
 
 func TestServerOfAnotherVersionIsNotMisread(t *testing.T) {
 	o := pretender(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set(protocolHeader, "99")
-		w.Header().Set(versionHeader, "v99.0.0")
+		w.Header().Set(admin.ProtocolHeader, "99")
+		w.Header().Set(admin.VersionHeader, "v99.0.0")
 		w.Write([]byte(`{}`))
 	})
 	for _, args := range [][]string{{"usage"}, {"enable", "--model", "gpt-6-luna"}, {"backup", "copy.db"}} {
@@ -363,68 +324,130 @@ func TestStartingServerIsToldFromNone(t *testing.T) {
 	}
 }
 
-// slowReader is the other side of a backup that does not read on before it is let.
-type slowReader struct {
-	*httptest.ResponseRecorder
-	once        sync.Once
-	begun, goOn chan struct{}
-}
-
-func (s *slowReader) SetWriteDeadline(time.Time) error { return nil }
-
-func (s *slowReader) Write(b []byte) (int, error) {
-	s.once.Do(func() { close(s.begun); <-s.goOn })
-	return s.ResponseRecorder.Write(b)
-}
-
-func TestOneBackupAtATime(t *testing.T) {
+// TestReachFromAfar: the same commands, with the token, and over nothing that others
+// can read.
+func TestReachFromAfar(t *testing.T) {
 	o := openOffice(t, nil)
-	routes := operator{ledger: o.ledger}.routes(slog.New(slog.DiscardHandler))
-	ask := func(w http.ResponseWriter) {
-		routes.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/backup", nil))
+	o.settle(person("auth0|bob"), "gpt-6-luna", money.Dollar+5)
+	const token = "test-token-0123456789-0123456789-0123456789"
+	door, err := admin.NewDoor(secret.New(token), admin.DoorOptions{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	slow := &slowReader{ResponseRecorder: httptest.NewRecorder(), begun: make(chan struct{}), goOn: make(chan struct{})}
-	done := make(chan struct{})
-	go func() { defer close(done); ask(slow) }()
-	<-slow.begun
-	second := httptest.NewRecorder()
-	ask(second)
-	close(slow.goOn)
-	<-done
-	if second.Code != http.StatusConflict || !strings.Contains(second.Body.String(), "another backup") {
-		t.Errorf("the second got %d %s, want 409", second.Code, second.Body)
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if door.Admits(r, netip.Addr{}) != admin.Admitted {
+			http.NotFound(w, r)
+			return
+		}
+		o.handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(web.Close)
+	afar := func(token string, args ...string) (int, string, string) {
+		out, errs := newLogbook("output of "+t.Name()), newLogbook("errors of "+t.Name())
+		p := process{args: args, dir: t.TempDir(), stdout: out, stderr: errs} // no DATA_DIR there
+		if token != "" {
+			p.environ = []string{"ADMIN_TOKEN=" + token}
+		}
+		code := run(t.Context(), p)
+		return code, out.String(), errs.String()
 	}
-	if slow.Code != http.StatusOK || !bytes.Contains(slow.Body.Bytes(), []byte("charge")) {
-		t.Errorf("the first got %d and %d bytes that are no ledger", slow.Code, slow.Body.Len())
+	if code, stdout, stderr := afar(token, "usage", "--server", web.URL); code != exitOK || !strings.Contains(stdout, "from the running server") {
+		t.Errorf("usage: %d %s %s", code, stdout, stderr)
+	}
+	if code, stdout, stderr := afar(token, "enable", "--server", web.URL+"/", "--user", "auth0|bob"); code != exitOK || !strings.Contains(stdout, "may spend again") {
+		t.Errorf("enable: %d %s %s", code, stdout, stderr)
+	}
+	copied := filepath.Join(t.TempDir(), "copy.db")
+	if code, stdout, stderr := afar(token, "backup", copied, "--server", web.URL); code != exitOK || !strings.Contains(stdout, "found whole") {
+		t.Errorf("backup: %d %s %s", code, stdout, stderr)
+	}
+	for _, c := range []struct{ token, server, want string }{
+		{"", web.URL, "needs ADMIN_TOKEN"},
+		{"tiny-one-x", web.URL, "ADMIN_TOKEN: is too short"},
+		{strings.Repeat("wrong-", 8), web.URL, "no door for this ADMIN_TOKEN"},
+		{token, "http://api.example.com", "must begin with https://"},
+		{token, "http://127.0.0.1.example.com", "must begin with https://"},
+		{token, "ftp://127.0.0.1", "must begin with https://"},
+		{token, "api.example.com", "must be an address"},
+		{token, "https://user:password@api.example.com", "must be an address"},
+		{token, "https://api.example.com/admin", "must be an address"},
+		{token, "https://api.example.com?x", "must be an address"},
+		{token, "http://127.0.0.1:1", "does not answer"},
+	} {
+		code, stdout, stderr := afar(c.token, "usage", "--server", c.server)
+		if code != exitFailed || stdout != "" || !strings.Contains(stderr, c.want) {
+			t.Errorf("%s: %d %q %q, want %q", c.server, code, stdout, stderr, c.want)
+		}
+		if c.token != "" && strings.Contains(stderr, c.token) {
+			t.Errorf("%s: the token is shown: %s", c.server, stderr)
+		}
 	}
 }
 
-// stalled is a connection that takes nothing more.
-type stalled struct {
-	*httptest.ResponseRecorder
-	deadlines []time.Time
-}
-
-func (s *stalled) SetWriteDeadline(at time.Time) error {
-	s.deadlines = append(s.deadlines, at)
-	return nil
-}
-
-func (s *stalled) Write([]byte) (int, error) { return 0, os.ErrDeadlineExceeded }
-
-func TestStalledBackupEndsInTime(t *testing.T) {
+// TestWhatIsDoneWithoutAServerIsAudited, too.
+func TestWhatIsDoneWithoutAServerIsAudited(t *testing.T) {
 	o := openOffice(t, nil)
-	w := &stalled{ResponseRecorder: httptest.NewRecorder()}
-	func() {
-		defer func() {
-			if r := recover(); r != http.ErrAbortHandler {
-				t.Errorf("the answer was not cut off but ended with %v: half a copy would pass for a whole one", r)
-			}
-		}()
-		operator{ledger: o.ledger}.routes(slog.New(slog.DiscardHandler)).
-			ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/backup", nil))
-	}()
-	if len(w.deadlines) != 1 || time.Until(w.deadlines[0]) > chunkTimeout {
-		t.Errorf("the deadlines of the writes were %v, want one within %v", w.deadlines, chunkTimeout)
+	o.settle(person("ana"), "gpt-6-luna", money.Dollar+1)
+	o.close()
+	if _, _, stderr := o.run("enable", "--user", "ana", "--why", "the price was wrong"); stderr != "" {
+		t.Errorf("said %q", stderr)
+	}
+	var acts []audit.Record
+	q := audit.Query{Kind: audit.Operator}
+	if err := audit.Search(t.Context(), filepath.Join(o.data, audit.Folder), q, func(r audit.Record) error { acts = append(acts, r); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if len(acts) != 1 || acts[0].Action != "enable" || acts[0].Target != "user:ana" || acts[0].Why != "the price was wrong" || acts[0].By != "cli" {
+		t.Errorf("the audit log has %+v", acts)
+	}
+}
+
+// TestCallOfADeadServerIsRecordedByWhoeverLooksNext: the ledger tells of it once.
+func TestCallOfADeadServerIsRecordedByWhoeverLooksNext(t *testing.T) {
+	book := &alone{dir: t.TempDir(), warn: newLogbook("warnings of " + t.Name())}
+	book.orphan(ledger.Orphan{ID: "request-1", User: person("ana"), Model: "gpt-6-luna", Ceiling: money.Dollar, At: time.Now()})
+	book.drain()
+	all := func(kind audit.Kind) (found []audit.Record) {
+		t.Helper()
+		err := audit.Search(t.Context(), filepath.Join(book.dir, audit.Folder), audit.Query{Kind: kind}, func(r audit.Record) error { found = append(found, r); return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	if calls := all(audit.Request); len(calls) != 1 || calls[0].ID != "request-1" || calls[0].Outcome != audit.Unknown || calls[0].AtCeiling != money.Dollar || calls[0].User != "ana" {
+		t.Errorf("when the ledger forgets the call, the audit log has %+v", calls)
+	}
+	book.event(ledger.Event{Kind: ledger.SoftLimit})
+	book.event(ledger.Event{Kind: ledger.UserEnabled, User: person("eve"), By: ledger.ByExpiry})
+	book.close()
+	if acts := all(audit.Operator); len(acts) != 1 || acts[0].Action != "enable" || acts[0].Target != "user:eve" || acts[0].By != ledger.ByExpiry {
+		t.Errorf("the time of a disable is up, and the audit log has %+v", acts)
+	}
+	if w := book.warn.(*logbook).String(); w != "" {
+		t.Errorf("it warns: %s", w)
+	}
+}
+
+// TestLookingLeavesNoLine in the audit log of a server that does not run.
+func TestLookingLeavesNoLine(t *testing.T) {
+	o := openOffice(t, nil)
+	o.close()
+	o.ok("usage")
+	if _, err := os.Lstat(filepath.Join(o.data, audit.Folder)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("looking made an audit log (%v)", err)
+	}
+}
+
+func TestAuditLogThatCannotBeWrittenIsTold(t *testing.T) {
+	o := openOffice(t, nil)
+	o.settle(person("ana"), "gpt-6-luna", money.Dollar+1)
+	o.close()
+	if err := os.WriteFile(filepath.Join(o.data, audit.Folder), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := o.run("enable", "--user", "ana")
+	if code != exitOK || !strings.Contains(stdout, "may spend again") || !strings.Contains(stderr, "not in the audit log") {
+		t.Errorf("%d %q %q", code, stdout, stderr)
 	}
 }

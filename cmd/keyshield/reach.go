@@ -1,33 +1,50 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
 
+	"keyshield/internal/admin"
 	"keyshield/internal/config"
 	"keyshield/internal/ledger"
 	"keyshield/internal/money"
 	"keyshield/internal/policy"
 )
 
-// desk is where an operator's command is carried out: in the running server, or,
-// if none runs, on the ledger's file.
+// desk is where an operator's command is carried out: in the running server, here or
+// elsewhere, or, if none runs, on the ledger's file.
 type desk interface {
-	usage(context.Context, usageQuery) (usageReport, error)
-	enable(context.Context, enableRequest) (enableAnswer, error)
-	backup(context.Context, io.Writer) error
+	Overview(context.Context) (admin.Overview, error)
+	Usage(context.Context, admin.UsageQuery) (admin.UsageReport, error)
+	Users(context.Context, admin.UsersQuery) (admin.UserList, error)
+	User(ctx context.Context, name string) (admin.UserDetail, error)
+	Audit(context.Context, admin.AuditQuery) (admin.AuditPage, error)
+	ExportAudit(context.Context, admin.AuditQuery, io.Writer) error
+	VerifyAudit(ctx context.Context, anchors []string) (admin.AuditReport, error)
+	Keys(context.Context) (admin.KeyList, error)
+	ReloadKeys(context.Context) (admin.KeyList, error)
+	Switches(context.Context) (admin.SwitchList, error)
+	Disable(context.Context, admin.DisableRequest) (admin.DisableAnswer, error)
+	Enable(context.Context, admin.EnableRequest) (admin.EnableAnswer, error)
+	Settings(context.Context) (admin.SettingList, error)
+	Backup(context.Context, io.Writer) error
+	Seed(context.Context, admin.SeedRequest) (admin.SeedAnswer, error)
+	Reconcile(context.Context, admin.ReconcileReport) (admin.ReconcileSummary, error)
+	LastReconcile(context.Context) (admin.LastReconcile, error)
+	TestAlerts(context.Context) (admin.AlertTest, error)
 }
 
 // ledgerFile is what the ledger's folder has once a server has run.
@@ -36,11 +53,22 @@ const ledgerFile = "ledger.db"
 const (
 	reachTries = 4
 	reachWait  = 500 * time.Millisecond // for the lock, each time
+	dialWait   = 5 * time.Second
+	answerWait = 10 * time.Minute // all of the audit log may have to be read
 )
 
-// reach finds the desk of the server whose settings p has. A server that is just
-// starting holds the lock before it answers, so both ways are tried in turn.
-func reach(ctx context.Context, p process) (d desk, done func(), err error) {
+// serverFlag is the flag of all operator's commands.
+func serverFlag(f *flag.FlagSet, server *string) {
+	f.StringVar(server, "server", "", "ask the server at this address, https://…, with the ADMIN_TOKEN that it was started with; else the one on this machine")
+}
+
+// reach finds the desk of server, or of the server on this machine whose settings p
+// has. One that is just starting holds the lock before it answers, so both ways to
+// it are tried in turn.
+func reach(ctx context.Context, p process, server string) (d desk, done func(), err error) {
+	if server != "" {
+		return reachAfar(p, server)
+	}
 	cfg, err := serversSettings(p)
 	if err != nil {
 		return nil, nil, err
@@ -49,14 +77,14 @@ func reach(ctx context.Context, p process) (d desk, done func(), err error) {
 	for range reachTries {
 		remote, err := callServer(ctx, dir)
 		if err == nil {
-			return remote, remote.close, nil
+			return remote, remote.Close, nil
 		}
 		if !nobodyAnswers(err) {
 			return nil, nil, explain(dir, err)
 		}
-		o, err := openFile(ctx, cfg)
+		local, done, err := openFile(ctx, cfg, p.stderr)
 		if err == nil {
-			return o, func() { _ = o.ledger.Close() }, nil
+			return local, done, nil
 		}
 		if !errors.Is(err, ledger.ErrLocked) {
 			return nil, nil, explain(dir, err)
@@ -65,25 +93,52 @@ func reach(ctx context.Context, p process) (d desk, done func(), err error) {
 	return nil, nil, fmt.Errorf("a server has %s and does not answer at %s: it is starting, stopping, or an older version; try again in a moment", dir, socketName)
 }
 
+// reachAfar is a server elsewhere, which must be who its certificate says: whoever
+// gets the token can do all that an operator can.
+func reachAfar(p process, server string) (desk, func(), error) {
+	u, err := url.Parse(server)
+	switch {
+	case err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" && u.Path != "/":
+		return nil, nil, errors.New("--server must be an address and no more: https://api.example.com")
+	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
+		return nil, nil, errors.New("--server must begin with https://: over http anyone on the way could read the token (http is for this machine only)")
+	}
+	cfg, err := serversSettings(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	token := cfg.Operator.AdminToken
+	if token.IsZero() {
+		return nil, nil, errors.New("--server needs ADMIN_TOKEN, the one that the server was started with: set it in the environment or in .env, or name its file with ADMIN_TOKEN_FILE")
+	}
+	c := admin.NewClient(admin.ClientOptions{
+		Base: u.Scheme + "://" + u.Host, Token: token, Version: versionText(),
+		Transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment, // TLS goes through it unread
+			DialContext:           (&net.Dialer{Timeout: dialWait}).DialContext,
+			TLSHandshakeTimeout:   dialWait,
+			ResponseHeaderTimeout: answerWait,
+			DisableCompression:    true,
+		},
+	})
+	return c, c.Close, nil
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
 // serversSettings reads them where serve does. What else is wrong with the settings
 // is of no concern here.
 func serversSettings(p process) (config.Config, error) {
 	loaded := config.Load(config.Serve, p.environ, p.dir)
 	for _, problem := range loaded.Problems {
-		if slices.Contains([]string{".env", "BUDGET_DAY", "BUDGET_MONTH"}, problem.Name) {
+		if slices.Contains([]string{".env", "BUDGET_DAY", "BUDGET_MONTH", "ADMIN_TOKEN"}, problem.Name) {
 			return config.Config{}, fmt.Errorf("%s: %s", problem.Name, problem.Text)
 		}
 	}
 	return loaded.Config, nil
-}
-
-// newOperator answers for the ledger of a server with these settings.
-func newOperator(cfg config.Config, l *ledger.Ledger) operator {
-	return operator{
-		ledger: l,
-		caps:   ledger.Caps{Day: capOf(cfg.Money.BudgetDay), Month: capOf(cfg.Money.BudgetMonth)},
-		knows:  pricedBy(cfg.Prices),
-	}
 }
 
 func capOf(b config.Budget) ledger.Cap {
@@ -108,18 +163,23 @@ var errNoLedger = errors.New("there is no ledger")
 
 // openFile opens the file of a server that does not run. It never makes one: a
 // mistyped DATA_DIR must not be answered with "$0 spent".
-func openFile(ctx context.Context, cfg config.Config) (operator, error) {
+func openFile(ctx context.Context, cfg config.Config, warn io.Writer) (*admin.Desk, func(), error) {
 	if _, err := os.Stat(filepath.Join(cfg.Money.DataDir, ledgerFile)); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errNoLedger
 		}
-		return operator{}, err
+		return nil, nil, err
 	}
-	l, err := ledger.Open(ctx, ledger.Options{Dir: cfg.Money.DataDir, LockWait: reachWait})
+	book := &alone{dir: cfg.Money.DataDir, warn: warn}
+	l, err := ledger.Open(ctx, ledger.Options{
+		Dir: cfg.Money.DataDir, LockWait: reachWait, Orphan: book.orphan, BeforeEnd: book.drain, Event: book.event,
+	})
 	if err != nil {
-		return operator{}, err
+		return nil, nil, err
 	}
-	return newOperator(cfg, l), nil
+	parts := deskOf(cfg, l)
+	parts.Note = book.note
+	return admin.NewDesk(parts), func() { _ = l.Close(); book.close() }, nil
 }
 
 // nobodyAnswers reports whether no server runs: there is no socket, or a dead
@@ -148,18 +208,15 @@ func ownerOf(path string) string {
 	return "another user"
 }
 
-// remoteDesk is the running server's.
-type remoteDesk struct{ web *http.Client }
-
 // callServer connects to the server in dir.
-func callServer(ctx context.Context, dir string) (*remoteDesk, error) {
+func callServer(ctx context.Context, dir string) (*admin.Client, error) {
 	dial := func(ctx context.Context) (net.Conn, error) {
 		short, release, err := shortened(dir)
 		if err != nil {
 			return nil, err
 		}
 		defer release()
-		return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", filepath.Join(short, socketName))
+		return (&net.Dialer{Timeout: dialWait}).DialContext(ctx, "unix", filepath.Join(short, socketName))
 	}
 	first, err := dial(ctx)
 	if err != nil {
@@ -168,79 +225,9 @@ func callServer(ctx context.Context, dir string) (*remoteDesk, error) {
 	if err := first.Close(); err != nil {
 		return nil, err
 	}
-	return &remoteDesk{&http.Client{Transport: &http.Transport{
+	return admin.NewClient(admin.ClientOptions{Base: "http://operator", Version: versionText(), Transport: &http.Transport{
 		DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
-		ResponseHeaderTimeout: time.Minute,
+		ResponseHeaderTimeout: answerWait,
 		DisableCompression:    true,
-	}}}, nil
-}
-
-func (d *remoteDesk) close() { d.web.CloseIdleConnections() }
-
-// maxReport is far above what a server answers.
-const maxReport = 256 << 20
-
-func (d *remoteDesk) usage(ctx context.Context, q usageQuery) (report usageReport, err error) {
-	err = d.ask(ctx, http.MethodGet, "/usage?"+q.values().Encode(), nil, &report)
-	return report, err
-}
-
-func (d *remoteDesk) enable(ctx context.Context, what enableRequest) (answer enableAnswer, err error) {
-	err = d.ask(ctx, http.MethodPost, "/enable", what, &answer)
-	return answer, err
-}
-
-func (d *remoteDesk) backup(ctx context.Context, w io.Writer) error {
-	body, err := d.send(ctx, http.MethodGet, "/backup", nil)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	_, err = io.Copy(w, body)
-	return err
-}
-
-func (d *remoteDesk) ask(ctx context.Context, method, path string, what, answer any) error {
-	body, err := d.send(ctx, method, path, what)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	if err := json.NewDecoder(io.LimitReader(body, maxReport)).Decode(answer); err != nil {
-		return fmt.Errorf("the server's answer: %w", err)
-	}
-	return nil
-}
-
-// send asks the server, and makes sure that it means the same as we do.
-func (d *remoteDesk) send(ctx context.Context, method, path string, what any) (io.ReadCloser, error) {
-	var sent io.Reader
-	if what != nil {
-		text, err := json.Marshal(what)
-		if err != nil {
-			return nil, err
-		}
-		sent = bytes.NewReader(text)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://operator"+path, sent)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := d.web.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("the server stopped answering: %w", err)
-	}
-	if spoken := resp.Header.Get(protocolHeader); spoken != operatorProtocol {
-		resp.Body.Close()
-		return nil, fmt.Errorf("the running server is keyshield %q, this is %q, and they do not understand each other: use the server's own program, or restart it", resp.Header.Get(versionHeader), versionText())
-	}
-	if resp.StatusCode == http.StatusOK {
-		return resp.Body, nil
-	}
-	defer resp.Body.Close()
-	var refusal operatorRefusal
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxReport)).Decode(&refusal); err != nil || refusal.Error == "" {
-		return nil, fmt.Errorf("the server answered %s", resp.Status)
-	}
-	return nil, errors.New(refusal.Error)
+	}}), nil
 }

@@ -4,17 +4,17 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"strconv"
 
+	"keyshield/internal/admin"
 	"keyshield/internal/auth"
 	"keyshield/internal/config"
 	"keyshield/internal/money"
 	"keyshield/internal/policy"
-	"keyshield/internal/secret"
 	"keyshield/internal/server"
 	"keyshield/internal/upstream"
+	"keyshield/internal/watch"
 )
 
 // serve is production.
@@ -27,57 +27,99 @@ func serve(ctx context.Context, p process) int {
 		return exitFailed
 	}
 	cfg := loaded.Config
-	log := newLogger(p.stderr, cfg)
+	g := newProgram(p, loaded, cfg)
 	for _, warning := range loaded.Warnings {
-		log.Warn(warning)
+		g.log.Warn(warning)
 	}
 	l, err := listen(ctx, cfg.Server.Host, cfg.Server.Port)
 	if err != nil {
 		fmt.Fprintf(p.stderr, "keyshield serve: %v\n", err)
 		return exitFailed
 	}
-	if err := answer(ctx, cfg, l, log); err != nil {
-		log.Error("the server ended", "error", err.Error())
+	if err := answer(ctx, g, l); err != nil {
+		g.log.Error("the server ended", "error", err.Error())
 		return exitFailed
 	}
 	return exitOK
 }
 
-// answer puts the program together and runs it on l until ctx ends. It is the
-// one place where the parts meet.
-func answer(ctx context.Context, cfg config.Config, l net.Listener, log *slog.Logger) error {
-	books, err := openLedger(ctx, cfg, log)
+// answer runs the program on l until ctx ends.
+func answer(ctx context.Context, g program, l net.Listener) error {
+	alerts, err := newAlerts(g)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err := books.Close(); err != nil {
-			log.Error("the ledger did not close cleanly", "error", err.Error())
-		}
-	}()
-	stopOperator, err := serveOperator(ctx, cfg.Money.DataDir, newOperator(cfg, books), log)
+	defer g.close("the alerts", alerts.Close)
+	bell := newBell(ctx, alerts, g)
+	books, err := openLedger(ctx, g.cfg, bell, g.log)
 	if err != nil {
 		return err
 	}
-	defer stopOperator()
+	defer g.close("the ledger", books.Close)
+	defer bell.end() // before what it acts upon is closed
+	bell.ledger = books
+	if err := openAudit(g.cfg, books, bell, g.log); err != nil {
+		return err
+	}
+	defer g.close("the audit log", bell.audit.Close)
 
-	cfg.Auth.PseudonymKey = books.HMACKey()
-	verifier, err := auth.New(ctx, cfg.Auth, log)
+	g.cfg.Auth.PseudonymKey = books.HMACKey()
+	verifier, err := auth.New(ctx, g.cfg.Auth, g.log)
 	if err != nil {
 		return err
 	}
 	defer verifier.Close()
-
-	client, err := upstream.New(upstreamConfig(cfg))
+	client, poll, err := openKeys(ctx, g, bell)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	defer watchClock(ctx, books, client, log)()
+	defer watchClock(ctx, books, client, g.log)()
 
-	s := server.New(serverConfig(cfg), verifier, books, client, secret.NewDetector(cfg.OpenAI.Key, cfg.Auth.Secret), log)
-	log.Info("listening", "address", l.Addr().String(), "version", versionText(), "model", cfg.Text.Model)
-	return s.Serve(ctx, l, cfg.Server.ShutdownGrace)
+	eye, err := openWatch(g.cfg, bell, g.log)
+	if err != nil {
+		return err
+	}
+	defer g.close("the watch", eye.Close)
+	return g.serve(ctx, l, parts{bell, verifier, client, poll, eye})
+}
+
+// parts are what is there when requests can be answered.
+type parts struct {
+	*bell
+	verifier *auth.Verifier
+	client   *upstream.Client
+	poll     *poller // nil where keys do not change
+	eye      *watch.Watch
+}
+
+// serve opens the doors: the clients', the operator's, and the one in DATA_DIR.
+func (g program) serve(ctx context.Context, l net.Listener, p parts) error {
+	p.metrics = newMetrics(g, p)
+	desk := newDesk(g, p)
+	door, err := operatorsDoor(g, desk, p.ledger.HMACKey(), p.metrics)
+	if err != nil {
+		return err
+	}
+	p.server = server.New(serverConfig(g.cfg), server.Parts{
+		Verifier: p.verifier, Ledger: p.ledger, Upstream: p.client, Detector: g.hide.spoken,
+		Audit: p.audit, Metrics: p.metrics, Watch: p.eye, Operator: door, Log: g.log,
+	})
+	close(p.ready)
+	stopOperator, err := serveOperator(ctx, g.cfg.Money.DataDir, admin.NewHandler(desk, nil), g.log)
+	if err != nil {
+		return err
+	}
+	defer stopOperator()
+	defer runChores(ctx, g, p)()
+	g.log.Info("listening", "address", l.Addr().String(), "version", versionText(), "model", g.cfg.Text.Model)
+	return p.server.Serve(ctx, l, g.cfg.Server.ShutdownGrace)
+}
+
+func (g program) close(what string, closing func() error) {
+	if err := closing(); err != nil {
+		g.log.Error(what+" did not close cleanly", "error", err.Error())
+	}
 }
 
 func serverConfig(cfg config.Config) server.Config {
@@ -106,6 +148,8 @@ func serverConfig(cfg config.Config) server.Config {
 		ExposeBudget: cfg.Money.ExposeBudget,
 		Breaker:      server.BreakerSettings{Failures: cfg.Limits.Breaker.Count, Within: cfg.Limits.Breaker.Period},
 		DrainTokens:  drainTokens(cfg.Money),
+
+		AuditRequired: cfg.Operator.AuditRequired,
 	}
 }
 
@@ -114,28 +158,6 @@ func drainTokens(m config.Money) int {
 		return m.DrainTokens
 	}
 	return 0
-}
-
-func upstreamConfig(cfg config.Config) upstream.Config {
-	return upstream.Config{
-		BaseURL:      cfg.OpenAI.BaseURL,
-		Key:          cfg.OpenAI.Key,
-		Organization: cfg.OpenAI.Organization,
-		Project:      cfg.OpenAI.Project,
-		Timeout:      cfg.OpenAI.UpstreamTimeout,
-		StreamIdle:   cfg.OpenAI.StreamIdleTimeout,
-		StreamMax:    cfg.OpenAI.StreamMax,
-	}
-}
-
-// newLogger logs to w with every secret masked, whoever wrote the line.
-func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
-	options := &slog.HandlerOptions{Level: cfg.Server.LogLevel}
-	w = secret.Redactor(w, cfg.OpenAI.Key, cfg.Auth.Secret)
-	if cfg.Server.LogFormat == "text" {
-		return slog.New(slog.NewTextHandler(w, options))
-	}
-	return slog.New(slog.NewJSONHandler(w, options))
 }
 
 func listen(ctx context.Context, host string, port int) (net.Listener, error) {

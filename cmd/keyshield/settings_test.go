@@ -83,6 +83,25 @@ func effects() map[string]func(*testing.T) {
 		"DATA_DIR":          dataOutlivesAStart,
 		"LEDGER_EPHEMERAL":  forgettingIsAccepted,
 		"EXPOSE_BUDGET":     budgetIsExposed,
+
+		"OPENAI_API_KEYS":       severalKeysTakeTurns,
+		"OPENAI_KEY_SOURCE":     keysComeFromTheSource,
+		"OPENAI_KEY_SOURCE_URL": keysComeFromTheSource,
+		"DOPPLER_TOKEN":         keysComeFromTheSource,
+		"KEY_REFRESH":           keysAreReadAgain,
+
+		"ADMIN_TOKEN":    adminTokenOpensTheDoor,
+		"AUDIT_IP":       auditIPNamesAddresses,
+		"AUDIT_DAYS":     auditDaysAreKept,
+		"AUDIT_REQUIRED": auditIsRequired,
+		"AUTO_DISABLE":   autoDisableDisables,
+
+		"ALERT_SLACK_URL":      slackIsTold,
+		"ALERT_WEBHOOK_URL":    webhookIsTold,
+		"ALERT_WEBHOOK_SECRET": webhookSecretSigns,
+		"ALERT_SMTP_URL":       mailIsSent,
+		"ALERT_EMAIL_FROM":     mailIsSent,
+		"ALERT_EMAIL_TO":       mailIsSent,
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"keyshield/internal/admin"
 )
 
 // defaultTop is how many rows of a list a person wants to see.
@@ -19,16 +21,18 @@ const defaultTop = 20
 
 // spending shows what was spent: `keyshield usage`.
 func spending(ctx context.Context, p process) int {
-	var q usageQuery
+	var q admin.UsageQuery
 	var asJSON, month bool
+	server := ""
 	if exit, ok := flags(p, "usage", func(f *flag.FlagSet) {
+		serverFlag(f, &server)
 		f.BoolVar(&asJSON, "json", false, "print JSON; amounts are whole nano-dollars (1000000000 is $1)")
 		f.BoolVar(&q.Day, "day", false, "list what was spent today (UTC)")
 		f.BoolVar(&month, "month", false, "list what was spent this month (UTC); so it is if nothing is said")
 		f.DurationVar(&q.Since, "since", 0, "list what was spent in the last 24h, say, in whole hours")
 		f.Func("by", "what the lists are by: user, model, hour, or several of them (default user,model)", func(s string) error {
 			q.By = append(q.By, strings.Split(s, ",")...)
-			return q.check()
+			return q.Check()
 		})
 		f.StringVar(&q.User, "user", "", "only this user's, by id or by the key that --json shows")
 		f.IntVar(&q.Top, "top", defaultTop, "how many users or models are listed, the dearest first; 0 is all")
@@ -36,11 +40,11 @@ func spending(ctx context.Context, p process) int {
 		return exit
 	}
 	if q.By == nil {
-		q.By = []string{byUser, byModel}
+		q.By = []string{admin.ByUser, admin.ByModel}
 	}
 	slices.Sort(q.By)
 	q.By = slices.Compact(q.By)
-	err := q.check()
+	err := q.Check()
 	if month && (q.Day || q.Since != 0) {
 		err = errors.New("--month, --day and --since exclude each other")
 	}
@@ -48,13 +52,13 @@ func spending(ctx context.Context, p process) int {
 		fmt.Fprintf(p.stderr, "keyshield usage: %v\n", err)
 		return exitUsage
 	}
-	d, done, err := reach(ctx, p)
+	d, done, err := reach(ctx, p, server)
 	if err != nil {
 		fmt.Fprintf(p.stderr, "keyshield usage: %v\n", err)
 		return exitFailed
 	}
 	defer done()
-	report, err := d.usage(ctx, q)
+	report, err := d.Usage(ctx, q)
 	if err != nil {
 		fmt.Fprintf(p.stderr, "keyshield usage: %v\n", err)
 		return exitFailed
@@ -64,7 +68,7 @@ func spending(ctx context.Context, p process) int {
 		encoder.SetIndent("", "  ")
 		err = encoder.Encode(report)
 	} else {
-		err = report.show(p.stdout, q)
+		err = showUsage(p.stdout, report, q)
 	}
 	if err != nil {
 		fmt.Fprintf(p.stderr, "keyshield usage: %v\n", err)
@@ -73,8 +77,8 @@ func spending(ctx context.Context, p process) int {
 	return exitOK
 }
 
-// show writes the report for a person.
-func (r usageReport) show(to io.Writer, q usageQuery) error {
+// showUsage writes the report for a person.
+func showUsage(to io.Writer, r admin.UsageReport, q admin.UsageQuery) error {
 	var w strings.Builder
 	source := "from the running server"
 	if !r.Running {
@@ -92,9 +96,9 @@ func (r usageReport) show(to io.Writer, q usageQuery) error {
 	if q.User != "" && len(r.Users) == 0 {
 		fmt.Fprintf(&w, "\nNo call of %s has ended since %s.\n", printable(q.User), r.From.Format("2006-01-02 15:04 UTC"))
 	}
-	r.showList(&w, "User", r.ByUser)
-	r.showList(&w, "Model", r.ByModel)
-	r.showList(&w, "Hour", r.ByHour)
+	showList(&w, r, "User", r.ByUser)
+	showList(&w, r, "Model", r.ByModel)
+	showList(&w, r, "Hour", r.ByHour)
 	if len(r.Stopped) > 0 {
 		fmt.Fprintln(&w)
 		tellStopped(&w, r.Stopped)
@@ -103,31 +107,34 @@ func (r usageReport) show(to io.Writer, q usageQuery) error {
 	return err
 }
 
-func showAccounts(w io.Writer, title string, capped bool, day, month usageAccount) {
+func showAccounts(w io.Writer, title string, capped bool, day, month admin.Account) {
 	rows := [][]string{{title, "today " + day.Window, "month " + month.Window}}
-	add := func(name string, of func(usageAccount) string) {
+	add := func(name string, of func(admin.Account) string) {
 		rows = append(rows, []string{name, of(day), of(month)})
 	}
-	add("used", func(a usageAccount) string { return a.Used.String() })
-	add("  proven", func(a usageAccount) string { return a.Proven.String() })
-	add("  charged at the ceiling, unproven", func(a usageAccount) string { return a.AtCeiling.String() })
-	add("  held by calls under way", func(a usageAccount) string { return a.Open.String() })
-	if capped {
-		add("cap", func(a usageAccount) string { return amount(a.Cap) })
-		add("left", func(a usageAccount) string { return amount(a.Left) })
+	add("used", func(a admin.Account) string { return a.Used.String() })
+	add("  proven", func(a admin.Account) string { return a.Proven.String() })
+	add("  charged at the ceiling, unproven", func(a admin.Account) string { return a.AtCeiling.String() })
+	if day.Seeded+month.Seeded > 0 {
+		add("  billed by OpenAI before", func(a admin.Account) string { return a.Seeded.String() })
 	}
-	add("requests", func(a usageAccount) string { return count64(a.Requests) })
-	add("  unproven", func(a usageAccount) string { return count64(a.Unproven) })
-	add("tokens in", func(a usageAccount) string { return count64(a.Input) })
-	add("  cached", func(a usageAccount) string { return count64(a.Cached) })
-	add("  written to the cache", func(a usageAccount) string { return count64(a.Written) })
-	add("tokens out", func(a usageAccount) string { return count64(a.Output) })
-	add("  reasoning", func(a usageAccount) string { return count64(a.Reasoning) })
+	add("  held by calls under way", func(a admin.Account) string { return a.Open.String() })
+	if capped {
+		add("cap", func(a admin.Account) string { return amount(a.Cap) })
+		add("left", func(a admin.Account) string { return amount(a.Left) })
+	}
+	add("requests", func(a admin.Account) string { return count64(a.Requests) })
+	add("  unproven", func(a admin.Account) string { return count64(a.Unproven) })
+	add("tokens in", func(a admin.Account) string { return count64(a.Input) })
+	add("  cached", func(a admin.Account) string { return count64(a.Cached) })
+	add("  written to the cache", func(a admin.Account) string { return count64(a.Written) })
+	add("tokens out", func(a admin.Account) string { return count64(a.Output) })
+	add("  reasoning", func(a admin.Account) string { return count64(a.Reasoning) })
 	writeTable(w, rows)
 }
 
 // amount is an amount that may have no bound.
-func amount(a *nanoUSD) string {
+func amount(a *admin.NanoUSD) string {
 	if a == nil {
 		return "none"
 	}
@@ -136,7 +143,7 @@ func amount(a *nanoUSD) string {
 
 func count64(n int64) string { return strconv.FormatInt(n, 10) }
 
-func (r usageReport) showList(w io.Writer, title string, list []usageRow) {
+func showList(w io.Writer, r admin.UsageReport, title string, list []admin.Row) {
 	if len(list) == 0 {
 		return
 	}
@@ -145,14 +152,15 @@ func (r usageReport) showList(w io.Writer, title string, list []usageRow) {
 	rows := [][]string{{title, "used", "proven", "at ceiling", "requests", "unproven", "in", "cached", "written", "out", "reasoning"}}
 	for _, row := range list {
 		rows = append(rows, []string{
-			row.name(), row.charged().String(), row.Proven.String(), row.AtCeiling.String(), count64(row.Requests), count64(row.Unproven),
+			nameOf(row), row.Charged().String(), row.Proven.String(), row.AtCeiling.String(), count64(row.Requests), count64(row.Unproven),
 			count64(row.Input), count64(row.Cached), count64(row.Written), count64(row.Output), count64(row.Reasoning),
 		})
 	}
 	writeTable(w, rows)
 }
 
-func (r usageRow) name() string {
+// nameOf is what a row is about.
+func nameOf(r admin.Row) string {
 	switch {
 	case r.Others > 0:
 		return "(others)"

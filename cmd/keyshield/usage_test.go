@@ -1,9 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"keyshield/internal/admin"
 	"keyshield/internal/ledger"
 	"keyshield/internal/money"
 )
@@ -85,13 +84,13 @@ func TestUsageAddsUp(t *testing.T) {
 	if want := nanoUSD(5*money.Dollar) - r.Day.Used; r.Day.Left == nil || *r.Day.Left != want {
 		t.Errorf("of a $5 day %v is left, want %v", r.Day.Left, want)
 	}
-	for name, list := range map[string][]usageRow{"user": r.ByUser, "model": r.ByModel, "hour": r.ByHour} {
-		var total usageTally
+	for name, list := range map[string][]admin.Row{"user": r.ByUser, "model": r.ByModel, "hour": r.ByHour} {
+		var total admin.Tally
 		for _, row := range list {
-			total.add(row.usageTally)
+			total.Add(row.Tally)
 		}
-		if total != r.Month.usageTally {
-			t.Errorf("the list by %s comes to %+v, the month to %+v", name, total, r.Month.usageTally)
+		if total != r.Month.Tally {
+			t.Errorf("the list by %s comes to %+v, the month to %+v", name, total, r.Month.Tally)
 		}
 	}
 }
@@ -105,18 +104,18 @@ func TestUsageOfTheFileIsThatOfTheServer(t *testing.T) {
 		t.Errorf("running is %v beside the server and %v without", running.Running, alone.Running)
 	}
 	// What was under way when the server ended will not come back.
-	for _, a := range []*usageAccount{&running.Day, &running.Month} {
+	for _, a := range []*admin.Account{&running.Day, &running.Month} {
 		a.AtCeiling, a.Open = a.AtCeiling+a.Open, 0
 	}
 	// Whether it is in the lists yet depends on how far the books were closed.
 	alone.Running, alone.At, running.At = true, time.Time{}, time.Time{}
 	for _, r := range []*usageReport{&running, &alone} {
-		for _, a := range []*usageAccount{&r.Day, &r.Month} {
+		for _, a := range []*admin.Account{&r.Day, &r.Month} {
 			a.Requests, a.Unproven = 0, 0
 		}
 		r.ByUser, r.ByModel = nil, nil
 	}
-	if diff := cmp.Diff(running, alone, cmp.AllowUnexported(usageAccount{}, usageUser{}, stoppedItem{})); diff != "" {
+	if diff := cmp.Diff(running, alone); diff != "" {
 		t.Errorf("the server (-) and the file (+) differ:\n%s", diff)
 	}
 }
@@ -139,9 +138,9 @@ func TestUsageOfNoLedgerIsNoZero(t *testing.T) {
 
 func TestUsageIsFiltered(t *testing.T) {
 	o := busyDay(t, nil)
-	ids := func(rows []usageRow) (all []string) {
+	ids := func(rows []admin.Row) (all []string) {
 		for _, row := range rows {
-			all = append(all, row.name())
+			all = append(all, nameOf(row))
 		}
 		return all
 	}
@@ -183,24 +182,6 @@ func TestUsageLooksBackWholeHours(t *testing.T) {
 		if r.From.Minute() != 0 || r.To.Before(r.At) {
 			t.Errorf("--since %s covers %v to %v: not whole hours up to now", since, r.From, r.To)
 		}
-	}
-}
-
-func TestGroupsOfAReportAreBounded(t *testing.T) {
-	g := &grouping{by: byUser, rows: map[string]*usageRow{}}
-	for i := range maxGroups + 5 {
-		g.count(ledger.Entry{User: person(fmt.Sprint(i)), Tally: ledger.Tally{Requests: 1, Cost: 2}})
-	}
-	all := g.list(0)
-	if len(all) != maxGroups+1 || all[maxGroups].Requests != 5 || all[maxGroups].Proven != 10 {
-		t.Errorf("%d rows, the last %+v: want %d and the 5 that had no place", len(all), all[len(all)-1], maxGroups+1)
-	}
-}
-
-func TestReportIsExactInJSON(t *testing.T) {
-	text, err := json.Marshal(usageTally{Proven: nanoUSD(money.Max) + 1})
-	if err != nil || !strings.Contains(string(text), `"proven_nanousd":1000000000000001,`) {
-		t.Errorf("%s (%v), want every nano-dollar", text, err)
 	}
 }
 

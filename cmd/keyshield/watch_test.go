@@ -21,7 +21,7 @@ import (
 var (
 	canary    = "test-canary-" + rand.Text() + rand.Text()
 	jwtSecret = rand.Text() + rand.Text()
-	leaks     watch
+	leaks     leakWatch
 )
 
 const origin = "https://app.example.com"
@@ -43,19 +43,19 @@ func (m watched) Run() int {
 	return code
 }
 
-// watch collects where a secret was seen.
-type watch struct {
+// leakWatch collects where a secret was seen.
+type leakWatch struct {
 	mu     sync.Mutex
 	places []string
 }
 
-func (w *watch) saw(where string) {
+func (w *leakWatch) saw(where string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.places = append(w.places, where)
 }
 
-func (w *watch) seen() string {
+func (w *leakWatch) seen() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return strings.Join(w.places, ", ")

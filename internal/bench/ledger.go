@@ -46,14 +46,19 @@ func askLedger(ctx context.Context, r *rig, s scenario) (*result, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(p.Dir)
-	child, err := r.startRole(ctx, roleLedger, proxyCore, p)
+	return r.askAlone(ctx, roleLedger, p)
+}
+
+// askAlone has one process on the proxy's core measure something by itself.
+func (r *rig) askAlone(ctx context.Context, role string, plan any) (*result, error) {
+	child, err := r.startRole(ctx, role, proxyCore, plan)
 	if err != nil {
 		return nil, err
 	}
 	defer child.stop()
 	var got result
 	if err := child.answer.Decode(&got); err != nil {
-		return nil, fmt.Errorf("the ledger's process ended without a result: %w", err)
+		return nil, fmt.Errorf("the process of %s ended without a result: %w", role, err)
 	}
 	if err := child.stop(); err != nil {
 		got.fail(err)

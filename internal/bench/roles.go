@@ -20,6 +20,7 @@ const (
 	roleReverse = "reverse-proxy"
 	roleLoad    = "load"
 	roleLedger  = "ledger"
+	roleSeeing  = "seeing"
 )
 
 // listens says whether a role prints an address before anything else.
@@ -62,18 +63,26 @@ func play(ctx context.Context, role string, stdin io.Reader, stdout io.Writer) e
 		}
 		return json.NewEncoder(stdout).Encode(got)
 	case roleLedger:
-		var p ledgerPlan
-		if err := plans.Decode(&p); err != nil {
-			return err
-		}
-		go orphaned()
-		got, err := p.measure(ctx)
-		if err != nil {
-			return err
-		}
-		return json.NewEncoder(stdout).Encode(got)
+		return playAlone(ctx, plans, orphaned, new(ledgerPlan), stdout)
+	case roleSeeing:
+		return playAlone(ctx, plans, orphaned, new(seeingPlan), stdout)
 	}
 	return fmt.Errorf("there is no role %q", role)
+}
+
+// playAlone is the life of a child that measures something by itself.
+func playAlone(ctx context.Context, plans *json.Decoder, orphaned func(), p interface {
+	measure(context.Context) (*result, error)
+}, stdout io.Writer) error {
+	if err := plans.Decode(p); err != nil {
+		return err
+	}
+	go orphaned()
+	got, err := p.measure(ctx)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(stdout).Encode(got)
 }
 
 // serve prints where it listens, and answers until ctx ends.

@@ -19,6 +19,7 @@ type scenario struct {
 	prompt    string
 	load      plan       // without what depends on the target
 	ledger    ledgerPlan // of the ledger alone
+	seeing    seeingPlan // of audit, metrics and watch alone
 }
 
 // figure is a row of a table.
@@ -48,6 +49,7 @@ func scenarios(short bool) []scenario {
 			requests(1, 500, 6_000),
 			oneByOne(1, 200, 500),
 			ledgerAlone(1, 20_000),
+			seeingAlone(1, 20_000),
 			streams(1, 300, time.Second, time.Second, 3*time.Second),
 			relayed(1, 300, time.Second, time.Second, 3*time.Second),
 		}
@@ -56,6 +58,7 @@ func scenarios(short bool) []scenario {
 		requests(5, 5_000, 40_000),
 		oneByOne(5, 1_000, 5_000),
 		ledgerAlone(5, 100_000),
+		seeingAlone(5, 100_000),
 		streams(3, 1_000, 3*time.Second, 3*time.Second, 10*time.Second),
 		relayed(3, 1_000, 3*time.Second, 3*time.Second, 10*time.Second),
 		streams(3, 5_000, 10*time.Second, 5*time.Second, 10*time.Second),

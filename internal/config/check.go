@@ -13,13 +13,16 @@ import (
 
 // check refuses what parses but must not run. What Dev does without stands
 // behind l.mode; nothing else does.
-func (l *Loaded) check(in inputs) {
+func (l *Loaded) check(in inputs, dir string) {
 	l.checkServer(in)
 	l.checkOpenAI(in)
+	l.checkKeys(in, dir)
 	l.checkText()
 	l.checkIdentity()
 	l.checkRate("RATE_LIMIT_IP", l.Config.Limits.RateIP)
 	l.checkRate("RATE_LIMIT_USER", l.Config.Limits.RateUser)
+	l.checkOperator()
+	l.checkAlerts()
 }
 
 func (l *Loaded) checkServer(in inputs) {

@@ -38,6 +38,8 @@ type Config struct {
 	Identity Identity `desc:"Identity"`
 	Limits   Limits   `desc:"Limits"`
 	Money    Money    `desc:"Money"`
+	Operator Operator `desc:"Operator"`
+	Alerts   Alerts   `desc:"Alerts"`
 
 	// Auth is what Identity comes to. In Dev its Secret is empty when there is
 	// neither a secret nor a key set.
@@ -48,6 +50,10 @@ type Config struct {
 	Prices     *policy.Table     `env:"-"`
 	Plans      policy.Plans      `env:"-"`
 	Multiplier policy.Multiplier `env:"-"`
+
+	// KeyFiles are the files that OPENAI_API_KEY_FILE and OPENAI_API_KEYS_FILE name:
+	// they are read again when they change.
+	KeyFiles []string `env:"-"`
 
 	// Ephemeral says that what was spent may be forgotten with the next start, and
 	// that the operator accepts it.
@@ -73,6 +79,11 @@ type Server struct {
 // OpenAI says whom to ask, and how long to wait.
 type OpenAI struct {
 	Key               secret.String `env:"OPENAI_API_KEY" must:"required" desc:"the key that nobody else shall see"`
+	Keys              secret.String `env:"OPENAI_API_KEYS" desc:"several keys instead, or besides: the first that works is used, and the next one when OpenAI refuses it; separated by commas or line ends"`
+	Source            KeySource     `env:"OPENAI_KEY_SOURCE" eg:"aws-sm:prod/openai" desc:"where keys are fetched from instead: aws-sm:<name> (AWS Secrets Manager), gcp-sm:projects/<project>/secrets/<secret> (Google Secret Manager), doppler:<project>/<config>; a new key needs no restart"`
+	SourceURL         string        `env:"OPENAI_KEY_SOURCE_URL" eg:"https://vpce-1234.secretsmanager.eu-central-1.vpce.amazonaws.com" desc:"the address of that source, where it is not the vendor's own: https, or http on this machine"`
+	KeyRefresh        time.Duration `env:"KEY_REFRESH" envDefault:"1m" min:"1s" max:"24h" desc:"how often they are fetched again"`
+	DopplerToken      secret.String `env:"DOPPLER_TOKEN" desc:"with doppler: a service token of that config"`
 	BaseURL           string        `env:"OPENAI_BASE_URL" envDefault:"https://api.openai.com/v1" desc:"where OpenAI is: https, or http on this machine only"`
 	Organization      string        `env:"OPENAI_ORGANIZATION" eg:"org-abc123" desc:"the organisation to bill, if the key has several"`
 	Project           string        `env:"OPENAI_PROJECT" eg:"proj_abc123" desc:"the project to bill, if the key has several"`
@@ -185,6 +196,14 @@ type Loaded struct {
 
 	mode  Mode
 	notes map[string]string // by setting: what Print says beside the source
+	pick  func(name string) (string, Source) // a function holds nothing that could be printed
+}
+
+// Variable is a variable that is no setting of ours: a vault's own tools have theirs
+// (AWS_REGION). "" if it is not set.
+func (l *Loaded) Variable(name string) string {
+	value, _ := l.pick(name)
+	return value
 }
 
 // Load reads the settings from environ ("NAME=value", as os.Environ has them)
@@ -200,8 +219,9 @@ func LoadOn(mountinfo string, mode Mode, environ []string, dir string) *Loaded {
 	l := &Loaded{Sources: map[string]Source{}, mode: mode, notes: map[string]string{}}
 	now := time.Now()
 	in := l.gather(environ, dir)
+	l.pick = in.pick
 	l.parse(in)
-	l.check(in)
+	l.check(in, dir)
 	l.checkModel(now)
 	l.checkMoney(dir, now)
 	l.checkDataDir(in, dir, mountinfo)

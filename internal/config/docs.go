@@ -15,31 +15,46 @@ import (
 	"keyshield/internal/secret"
 )
 
-// Print writes every setting, its value and where that comes from. Of a secret
-// it says only whether there is one.
+// Shown is one setting as it may be shown to anyone: of a secret, only whether there
+// is one.
+type Shown struct {
+	Group, Name, Value string
+	Source             Source
+	Note               string
+}
+
+// Settings lists what is in force, in the order of the groups.
+func (l *Loaded) Settings() []Shown {
+	var all []Shown
+	for _, s := range settings(&l.Config) {
+		one := Shown{Group: s.group, Name: s.name, Value: s.shown(), Source: l.Sources[s.name], Note: l.notes[s.name]}
+		if !l.sound(s.name) {
+			one.Value = "(see the problem)"
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// Print writes every setting, its value and where that comes from.
 func (l *Loaded) Print(w io.Writer) {
-	all := settings(&l.Config)
-	values := map[string]string{}
+	all := l.Settings()
 	nameWidth, valueWidth := 0, 0
 	for _, s := range all {
-		values[s.name] = s.shown()
-		if !l.sound(s.name) {
-			values[s.name] = "(see the problem)"
-		}
-		nameWidth = max(nameWidth, len(s.name))
-		valueWidth = max(valueWidth, utf8.RuneCountInString(values[s.name]))
+		nameWidth = max(nameWidth, len(s.Name))
+		valueWidth = max(valueWidth, utf8.RuneCountInString(s.Value))
 	}
 	group := ""
 	for _, s := range all {
-		if s.group != group {
-			group = s.group
+		if s.Group != group {
+			group = s.Group
 			fmt.Fprintln(w, group)
 		}
-		note := l.notes[s.name]
+		note := s.Note
 		if note != "" {
 			note = " (" + note + ")"
 		}
-		fmt.Fprintf(w, "  %-*s  %-*s  %s%s\n", nameWidth, s.name, valueWidth, values[s.name], l.Sources[s.name], note)
+		fmt.Fprintf(w, "  %-*s  %-*s  %s%s\n", nameWidth, s.Name, valueWidth, s.Value, s.Source, note)
 	}
 }
 

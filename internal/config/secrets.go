@@ -20,7 +20,7 @@ func (l *Loaded) checkKey() {
 		return
 	}
 	if key == "" {
-		if l.mode == Serve {
+		if l.mode == Serve && l.Config.OpenAI.Keys.IsZero() && l.Config.OpenAI.Source.Kind == "" {
 			l.problem(name, name+" is missing: make one at https://platform.openai.com/api-keys, for this server alone", name+"=<your key>, or "+name+"_FILE=<a file with it>")
 		}
 		return

@@ -96,6 +96,10 @@ func (s setting) wants() string {
 		return "percentages such as " + s.def + ", or off"
 	case policy.Multiplier:
 		return "a factor such as 1.1"
+	case Pause:
+		return fmt.Sprintf("a duration such as %s, from %s to %s, or off", s.def, short(shortestPause), short(longestPause))
+	case KeySource:
+		return "aws-sm:<name>, gcp-sm:projects/<project>/secrets/<secret> or doppler:<project>/<config>"
 	case limit.Rate:
 		return "<number>/<duration> such as " + s.def + ", or off"
 	}

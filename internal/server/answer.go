@@ -47,7 +47,7 @@ func (s *Server) whole(r *http.Request, b *bill, give func(got *upstream.Answer,
 		return err
 	}
 	scope := scopeOf(r)
-	scope.FirstToken = time.Since(scope.Began)
+	scope.FirstToken, scope.Waited = time.Since(scope.Began), time.Since(b.asked)
 	return give(got, *buf)
 }
 

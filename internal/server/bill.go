@@ -16,7 +16,8 @@ import (
 )
 
 // bill is the money of one call: its ceiling is charged before it leaves, and what
-// is left over comes back only with proof. Whoever holds a bill must settle it.
+// is left over comes back only with proof. observe reckons and settles it when
+// the request is over.
 //
 //	proof of a cost     usage in a complete answer: the difference comes back
 //	proof of nothing    never sent, or refused in OpenAI's own words: all of it does
@@ -31,6 +32,12 @@ type bill struct {
 	served   string         // the tier that a stream has named
 	received bool           // generated text has come
 	pieces   atomic.Int64   // of text, each at least a token
+	asked    time.Time      // when the question left
+
+	// What reckon says. Neither: the charge stays.
+	free    bool         // nothing was billed
+	settled bool         // it cost this:
+	cost    ledger.Usage // to be settled
 }
 
 // question is what goes to OpenAI, with all that its price depends on.
@@ -83,7 +90,8 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request, t *tier, q *que
 		return nil, err
 	}
 	reserved = true
-	scope.Ceiling = ceiling
+	s.holds.Add(1)
+	scope.Ceiling, scope.bill = ceiling, b
 	if left, capped := b.hold.Left(); capped && s.cfg.ExposeBudget {
 		w.Header()["X-Budget-Remaining"] = []string{decimal(left)}
 	}
@@ -147,18 +155,16 @@ var cheaper = map[string]bool{"flex": true}
 
 func text(l wire.Literal) string { return string(l.AppendText(nil)) }
 
-// settle ends the bill. err is how the call ended. It waits for nothing and needs
-// no context: the ledger goes on without the client.
-func (b *bill) settle(scope *Scope, err error) {
-	defer b.hold.Close()               // keeps the charge, unless one of the others was first
+// reckon says what the call has cost, and what it says about OpenAI. err is how it
+// ended. Nothing is settled yet.
+func (b *bill) reckon(scope *Scope, err error) {
 	defer b.verdict.give(errNotJudged) // nothing, unless something below panicked
-	if errors.Is(err, errUnused) {
-		scope.Proven = true
+	switch {
+	case errors.Is(err, errUnused):
+		scope.Proven = true // the ledger takes back what was never used
 		return
-	}
-	if upstream.Unbilled(err) {
-		b.hold.Free()
-		scope.Proven = true
+	case upstream.Unbilled(err):
+		b.free, scope.Proven = true, true
 		b.verdict.give(nil)
 		return
 	}
@@ -168,15 +174,40 @@ func (b *bill) settle(scope *Scope, err error) {
 		if b.answer != nil {
 			u = b.answer.Usage
 		}
-		unproven = b.hold.Settle(ledger.Usage{
+		b.cost = ledger.Usage{
 			Input: u.Prompt, Cached: u.Cached, Written: u.CacheWrite,
 			Output: u.Completion, Reasoning: u.Reasoning, Cost: cost,
-		})
+		}
+		if !b.cost.Proves() {
+			unproven = ledger.ErrNotProof
+		}
 	}
 	if unproven == nil {
 		scope.Cost, scope.Proven = cost, true
+		b.settled = true
 	}
 	b.verdict.give(blame(err, unproven))
+}
+
+// settle ends the hold as it was reckoned. It waits for nothing and needs no context:
+// the ledger goes on without the client.
+func (b *bill) settle() {
+	defer b.s.holds.Add(-1)
+	defer b.hold.Close() // keeps the charge, unless one of the others was first
+	switch {
+	case b.free:
+		b.hold.Free()
+	case b.settled:
+		_ = b.hold.Settle(b.cost) // it proves, or it would not be settled
+	}
+}
+
+// waited is how long we have waited for OpenAI.
+func (b *bill) waited() time.Duration {
+	if b.asked.IsZero() {
+		return 0
+	}
+	return time.Since(b.asked)
 }
 
 // proven is the cost that the answer proves, or why it proves none.

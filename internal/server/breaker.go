@@ -94,7 +94,7 @@ var (
 
 // gaveUp reports whether a call ended because the client left or the server stops.
 func gaveUp(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, errClientLeft) || errors.Is(err, errStopping)
+	return errors.Is(err, context.Canceled) || errors.Is(err, errClientLeft) || errors.Is(err, errStopping) || errors.Is(err, errSwitchedOff)
 }
 
 // newBreaker opens after a few unproven failures in a short time, or an outage would

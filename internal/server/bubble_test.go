@@ -56,7 +56,7 @@ func inBubble(t *testing.T, ip, user limit.Rate, test func(*bubble)) {
 				Requests: policy.Rate(user), Streams: 5, Endpoints: []string{"text"}, TextModel: "gpt-6-luna",
 				PromptChars: 300, OutputTokens: 150, UserDay: policy.NoCap, UserMonth: policy.NoCap,
 			}),
-		}, verifier, books, nil, secret.NewDetector(b.key), log)
+		}, Parts{Verifier: verifier, Ledger: books, Detector: secret.NewDetector(b.key), Log: log})
 
 		wire := newPipes()
 		ctx, stop := context.WithCancel(context.Background())

@@ -95,7 +95,7 @@ func (c *crowd) follow(conn net.Conn, state http.ConnState) {
 type guest struct {
 	net.Conn
 	left  func()
-	early atomic.Pointer[context.CancelFunc] // of the request that is being answered
+	early atomic.Pointer[context.CancelCauseFunc] // of the request that is being answered
 }
 
 type guestKey struct{}
@@ -118,7 +118,7 @@ func (g *guest) Read(p []byte) (int, error) {
 			return n, err
 		}
 		if p[0] != '\r' && p[0] != '\n' {
-			(*leave)()
+			(*leave)(context.Canceled)
 			return n, err
 		}
 		if err != nil {

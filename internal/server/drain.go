@@ -24,7 +24,7 @@ func (s *Server) outlive(r *http.Request, b *bill) (ctx context.Context, done fu
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	stop := context.AfterFunc(r.Context(), func() {
 		why := context.Cause(r.Context())
-		if stopped(r) || !b.drains() || !s.takeDrain() {
+		if endedByUs(r) != nil || !b.drains() || !s.takeDrain() {
 			cancel(why)
 			return
 		}

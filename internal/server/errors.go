@@ -32,10 +32,10 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// explain finds the refusal in err. The end of the server is one of its own.
+// explain finds the refusal in err. What we ended ourselves has one of its own.
 func (s *Server) explain(r *http.Request, err error) *apierr.Error {
-	if stopped(r) {
-		return unavailable().Because(err)
+	if ours := endedByUs(r); ours != nil {
+		return ours
 	}
 	return apierr.From(err)
 }

@@ -13,7 +13,7 @@ import (
 // Like the text API it takes words and gives words; the client has no say in
 // anything else.
 func (s *Server) hook(decode func(prompt.Rules, []byte) (prompt.Chat, error)) handler {
-	return func(w http.ResponseWriter, r *http.Request) (err error) {
+	return func(w http.ResponseWriter, r *http.Request) error {
 		body, err := readBody(w, r, s.cfg.MaxBodyV1)
 		if err != nil {
 			return err
@@ -43,8 +43,6 @@ func (s *Server) hook(decode func(prompt.Rules, []byte) (prompt.Chat, error)) ha
 		if err != nil {
 			return err
 		}
-		defer func() { bill.settle(scopeOf(r), err) }() // what was not proven stays charged
-
 		return s.streamWords(w, r, bill, form)
 	}
 }

@@ -3,12 +3,9 @@ package server
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
-	"regexp"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -17,7 +14,6 @@ import (
 
 	"keyshield/internal/apierr"
 	"keyshield/internal/aside"
-	"keyshield/internal/upstream"
 )
 
 // bodyTimeout bounds how long a body may take to arrive. It runs from the end
@@ -36,7 +32,7 @@ type exchange struct {
 	scope Scope
 	out   response
 	route *chi.Context
-	leave context.CancelFunc // as if the client had gone
+	end   context.CancelCauseFunc // context.Canceled: as if the client had gone
 }
 
 type exchangeKey struct{}
@@ -56,10 +52,10 @@ func exchangeOf(r *http.Request) *exchange { return r.Context().Value(exchangeKe
 // observe sees every request first and last.
 func (s *Server) observe(next chi.Routes) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, leave := context.WithCancel(r.Context())
+		ctx, end := context.WithCancelCause(r.Context())
 		x := &exchange{
 			Context: ctx,
-			leave:   leave,
+			end:     end,
 			scope:   Scope{ID: rand.Text(), Began: time.Now()},
 			out:     response{ResponseWriter: w, control: connectionOf(w)},
 			route:   s.contexts.Get().(*chi.Context),
@@ -82,7 +78,7 @@ func (s *Server) observe(next chi.Routes) http.Handler {
 			x.out.extend() // "100 Continue" goes out under the last answer's deadline otherwise
 		}
 		if g, ok := r.Context().Value(guestKey{}).(*guest); ok {
-			g.early.Store(&x.leave)
+			g.early.Store(&x.end)
 		}
 		r = r.WithContext(x)
 		defer s.finish(x, r)
@@ -106,12 +102,12 @@ func (s *Server) finish(x *exchange, r *http.Request) {
 			cut = true
 		}
 	}
+	s.account(x, r)
 	if scope.counted {
 		s.inFlight.Add(-1)
 	}
-	s.writeLine(w, r, scope)
 	s.contexts.Put(x.route)
-	x.leave()
+	x.end(nil)
 	if cut {
 		cutShort(w, r)
 	}
@@ -145,114 +141,4 @@ func plainConn(conn net.Conn) net.Conn {
 		return g.Conn
 	}
 	return conn
-}
-
-// writeLine is the one log line of a request. No header value, no prompt, no
-// token stands in it; a path only where it is one of ours or plainly harmless.
-func (s *Server) writeLine(w *response, r *http.Request, scope *Scope) {
-	status, level, code := outcome(w, r, scope)
-	if !s.log.Enabled(r.Context(), level) {
-		return
-	}
-	var room [16]slog.Attr
-	attrs := append(room[:0],
-		slog.String("request_id", scope.ID),
-		slog.String("method", methodName(r.Method)),
-		slog.String("path", loggedPath(r)),
-		slog.Int("status", status),
-		slog.Float64("took_ms", milliseconds(time.Since(scope.Began))),
-		slog.Int64("bytes", w.bytes))
-	if scope.IP.IsValid() {
-		attrs = append(attrs, slog.String("ip", scope.IP.String()))
-	}
-	if code != "" {
-		attrs = append(attrs, slog.String("code", code))
-	}
-	if id := r.Header.Get("X-Request-Id"); id != "" && plainID.MatchString(id) {
-		attrs = append(attrs, slog.String("client_request_id", id))
-	}
-	if scope.Caller.ID != "" {
-		attrs = append(attrs, slog.String("user", scope.Caller.ID))
-	}
-	if scope.Upstream != "" {
-		attrs = append(attrs, slog.String("upstream_id", scope.Upstream))
-	}
-	if scope.FirstToken > 0 {
-		attrs = append(attrs, slog.Float64("first_token_ms", milliseconds(scope.FirstToken)))
-	}
-	if scope.Usage.Total > 0 {
-		attrs = append(attrs, slog.Int64("tokens_in", scope.Usage.Prompt), slog.Int64("tokens_out", scope.Usage.Completion))
-	}
-	if scope.Ceiling > 0 {
-		charged := scope.Ceiling
-		if scope.Proven {
-			charged = scope.Cost
-		}
-		attrs = append(attrs, slog.String("charged", charged.String()), slog.Bool("proven", scope.Proven))
-	}
-	if cause := causeOf(scope.Err); cause != nil {
-		attrs = append(attrs, slog.String("error", cause.Error()))
-	}
-	s.log.LogAttrs(r.Context(), level, "request", attrs...)
-}
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// causeOf is what the log says of an error. A refusal's code says it all, and its
-// message may name what the client sent; only its cause is ours.
-func causeOf(err error) error {
-	if e, ok := errors.AsType[*apierr.Error](err); ok {
-		return e.Unwrap()
-	}
-	return err
-}
-
-// outcome is the status, the level and the code of the log line. Error means
-// that someone must act.
-func outcome(w *response, r *http.Request, scope *Scope) (status int, level slog.Level, code string) {
-	status, level = w.status, slog.LevelInfo
-	if scope.Err == nil {
-		return status, level, ""
-	}
-	if clientGone(r) && (status == 0 || status == http.StatusOK) {
-		return statusClientGone, level, "client_gone"
-	}
-	e := apierr.From(scope.Err)
-	switch {
-	case e.Status == http.StatusInternalServerError,
-		errors.Is(scope.Err, upstream.ErrKeyRefused), errors.Is(scope.Err, upstream.ErrQuota):
-		level = slog.LevelError
-	case e.Status > http.StatusInternalServerError:
-		level = slog.LevelWarn
-	}
-	return status, level, e.Code
-}
-
-var (
-	plainID   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-	plainPath = regexp.MustCompile(`^[A-Za-z0-9/_.-]{1,64}$`)
-)
-
-// loggedPath is the route, or the path of an unknown one if it cannot hold a
-// token or a line break.
-func loggedPath(r *http.Request) string {
-	if rctx := chi.RouteContext(r.Context()); rctx != nil {
-		if route := rctx.RoutePattern(); route != "" && route != "/*" && route != "/" {
-			return route
-		}
-	}
-	if plainPath.MatchString(r.URL.Path) {
-		return r.URL.Path
-	}
-	return "(unknown)"
-}
-
-// methodName keeps hostile method names out of logs and messages.
-func methodName(method string) string {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
-		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
-		return method
-	}
-	return "this method"
 }

@@ -21,7 +21,10 @@ import (
 
 func (s *Server) routes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(middleware.GetHead) // HEAD is as GET (RFC 9110 §9.1)
+	r.Use(
+		s.door,             // to /admin and /metrics, for the operator; for others there is none
+		middleware.GetHead, // HEAD is as GET (RFC 9110 §9.1)
+	)
 
 	// For machines that look whether we live: no limit, no origin, no token.
 	r.Group(func(r chi.Router) {
@@ -48,7 +51,7 @@ func (s *Server) routes() http.Handler {
 	})
 	r.Group(func(r chi.Router) { // says what is left, and what may be asked
 		r.Use(guard...)
-		r.Use(s.gates(s.boundOpen, s.limitOthers, s.authenticate))
+		r.Use(s.gates(s.boundOpen, s.limitOthers, s.authenticate, s.allowed))
 		r.Get("/api/usage/me", s.handle(s.usageMe))
 		if s.opens(policy.Chat, policy.Responses, policy.Embeddings, policy.Moderations) {
 			r.Get("/v1/models", s.handle(s.modelList))
@@ -61,11 +64,21 @@ func (s *Server) routes() http.Handler {
 			s.boundOpen,
 			s.limitByIP,    // above all cryptography: a flood costs a map look-up
 			s.authenticate, // below here the scope holds a Caller
+			s.allowed,      // whom the operator, or the watch, has not stopped
 			s.limitByUser,
 		))
 		s.mount(r)
 	})
 	return s.observe(r) // id, security headers, panics, one log line: sees every request first and every outcome
+}
+
+// Patterns are the routes that may be asked for, as the metrics name them.
+func Patterns() []string {
+	return []string{
+		"/livez", "/healthz", "/readyz", "/openapi.yaml", "/api/usage/me",
+		"/api/generate-text", "/api/ai/chat", "/api/chat", "/api/completion",
+		"/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/moderations", "/v1/models", "/v1/models/{id}",
+	}
 }
 
 // mount adds the endpoints that ENDPOINTS opens. The others are not there.
@@ -97,7 +110,7 @@ func (s *Server) opens(kinds ...policy.Kind) bool {
 
 // text is the story of a prompt. The two endpoints differ in two field names.
 func (s *Server) text(promptField, answerField string) handler {
-	return func(w http.ResponseWriter, r *http.Request) (err error) {
+	return func(w http.ResponseWriter, r *http.Request) error {
 		body, err := readBody(w, r, s.cfg.MaxBody)
 		if err != nil {
 			return err
@@ -118,12 +131,10 @@ func (s *Server) text(promptField, answerField string) handler {
 			}
 			defer release()
 		}
-		bill, err := s.reserve(w, r, t, s.textQuestion(r, t, asked.Prompt, form)) // can they afford it?
+		bill, err := s.reserve(w, r, t, s.textQuestion(r, t, asked.Prompt, form)) // can they afford it? observe settles it
 		if err != nil {
 			return err
 		}
-		defer func() { bill.settle(scopeOf(r), err) }() // what was not proven stays charged
-
 		if form.streams() {
 			return s.streamWords(w, r, bill, form)
 		}

@@ -91,6 +91,3 @@ func http1Only() *http.Protocols {
 	p.SetHTTP1(true)
 	return p
 }
-
-// stopped reports whether the server's end, not the client's, ended r.
-func stopped(r *http.Request) bool { return context.Cause(r.Context()) == errStopping }

@@ -13,13 +13,17 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/sony/gobreaker/v2"
 
+	"keyshield/internal/apierr"
+	"keyshield/internal/audit"
 	"keyshield/internal/auth"
 	"keyshield/internal/ledger"
 	"keyshield/internal/limit"
+	"keyshield/internal/metrics"
 	"keyshield/internal/money"
 	"keyshield/internal/policy"
 	"keyshield/internal/secret"
 	"keyshield/internal/upstream"
+	"keyshield/internal/watch"
 	"keyshield/internal/wire"
 )
 
@@ -44,6 +48,23 @@ type Config struct {
 	ExposeBudget bool
 	Breaker      BreakerSettings
 	DrainTokens  int // what may still be generated for a client that left; 0 cancels
+
+	AuditRequired bool // what cannot be written down is not answered
+}
+
+// Parts are what a Server talks to. Audit, Metrics, Watch and Operator may be nil:
+// then nothing is written down, counted or watched, and there is no operator's
+// door.
+type Parts struct {
+	Verifier *auth.Verifier
+	Ledger   *ledger.Ledger
+	Upstream *upstream.Client
+	Detector *secret.Detector // knows every secret that must not pass in generated text
+	Audit    *audit.Log
+	Metrics  *metrics.Metrics
+	Watch    *watch.Watch
+	Operator *Operator
+	Log      *slog.Logger
 }
 
 // Server answers front ends.
@@ -52,6 +73,10 @@ type Server struct {
 	verifier *auth.Verifier
 	upstream *upstream.Client
 	detector *secret.Detector
+	audit    *audit.Log
+	metrics  *metrics.Metrics
+	watch    *watch.Watch
+	operator *Operator
 	log      *slog.Logger
 
 	spending limits // per address, for requests that can spend
@@ -62,18 +87,23 @@ type Server struct {
 	breaker  *gobreaker.TwoStepCircuitBreaker[any]
 	draining atomic.Int64
 
+	tally    *tally
+	running  running
 	inFlight atomic.Int64
+	streams  atomic.Int64
+	holds    atomic.Int64
 	stopping atomic.Bool
 	handler  http.Handler
 	contexts sync.Pool // of *chi.Context
 }
 
-// New puts the parts together. Detector knows every secret that must not pass
-// in generated text.
-func New(cfg Config, verifier *auth.Verifier, books *ledger.Ledger, client *upstream.Client, detector *secret.Detector, log *slog.Logger) *Server {
+// New puts the parts together.
+func New(cfg Config, p Parts) *Server {
 	s := &Server{
-		cfg: cfg, verifier: verifier, ledger: books, upstream: client, detector: detector, log: log,
+		cfg: cfg, verifier: p.Verifier, ledger: p.Ledger, upstream: p.Upstream, detector: p.Detector, log: p.Log,
+		audit: p.Audit, metrics: p.Metrics, watch: p.Watch, operator: p.Operator,
 		tiers: tiers{byName: map[string]*tier{}}, breaker: newBreaker(cfg.Breaker),
+		tally:    newTally(),
 		spending: newLimits(cfg.RateIP),
 		others:   newLimits(cfg.RateIP.Times(10)),
 		refusals: newRefusedOrigins(),
@@ -97,13 +127,16 @@ type Scope struct {
 	Err    error // why it was refused or broke, for the log
 
 	Upstream   string        // OpenAI's own request id
+	Waited     time.Duration // for OpenAI, from the question to the end of the answer
 	FirstToken time.Duration // since Began; 0 when none came
 	Usage      wire.Usage
 	Ceiling    money.USD // charged before the call left; 0 when none was reserved
 	Cost       money.USD // what it was proven to cost
 	Proven     bool      // else the ceiling stays charged
 
-	counted bool // among the requests in flight
+	bill    *bill // to be settled when the request is over
+	counted bool  // among the requests in flight
+	running bool  // among those that a switch can end
 }
 
 // scopeOf returns the record of r.
@@ -142,6 +175,17 @@ func (s *Server) gates(ask ...handler) func(http.Handler) http.Handler {
 // errStopping is the cause with which running requests end when the time for a
 // graceful end is over.
 var errStopping = errors.New("the server is stopping")
+
+// endedByUs is why we, and not the client, ended r: the server stops, or a switch
+// was thrown. It is nil if we did not.
+func endedByUs(r *http.Request) *apierr.Error {
+	cause := context.Cause(r.Context())
+	if cause == errStopping {
+		return unavailable().Because(errStopping)
+	}
+	thrown, _ := errors.AsType[*apierr.Error](cause)
+	return thrown
+}
 
 // clientGone reports whether the client, not we, ended the request.
 func clientGone(r *http.Request) bool {

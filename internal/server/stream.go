@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
 
 	"keyshield/internal/apierr"
 	"keyshield/internal/aside"
@@ -16,9 +17,12 @@ import (
 
 // stream asks for a streamed answer, and has t pass it on.
 func (s *Server) stream(r *http.Request, b *bill, out sink, t teller) (err error) {
+	s.streams.Add(1)
+	defer s.streams.Add(-1)
 	ctx, done := s.outlive(r, b)
 	defer done()
 	defer out.close()
+	defer func() { scopeOf(r).Waited = b.waited() }()
 
 	var got *upstream.Answer
 	aside.Run(func() { got, err = s.begin(ctx, r, b, out) })
@@ -69,6 +73,7 @@ func (s *Server) ask(ctx context.Context, r *http.Request, b *bill) (*upstream.A
 	if err := b.hold.Use(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnused, err)
 	}
+	b.asked = time.Now()
 	got, err := s.upstream.Ask(ctx, b.q.Question)
 	if err != nil {
 		return nil, err

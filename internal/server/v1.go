@@ -37,7 +37,7 @@ var (
 
 // openAI is the story of a request from one of OpenAI's SDKs.
 func (s *Server) openAI(e endpoint) handler {
-	return func(w http.ResponseWriter, r *http.Request) (err error) {
+	return func(w http.ResponseWriter, r *http.Request) error {
 		body, err := readBody(w, r, s.cfg.MaxBodyV1)
 		if err != nil {
 			return err
@@ -61,8 +61,6 @@ func (s *Server) openAI(e endpoint) handler {
 		if err != nil {
 			return err
 		}
-		defer func() { bill.settle(scopeOf(r), err) }() // what was not proven stays charged
-
 		if q.Stream {
 			return s.relayEvents(w, r, bill)
 		}

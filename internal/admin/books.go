@@ -1,0 +1,145 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"keyshield/internal/ledger"
+	"keyshield/internal/money"
+)
+
+// Backup writes a consistent copy of the ledger.
+func (d *Desk) Backup(_ context.Context, w io.Writer) error {
+	if !d.shared.backup.TryLock() {
+		return refusal(http.StatusConflict, "backup_runs", "another backup is under way: wait for it")
+	}
+	defer d.shared.backup.Unlock()
+	return d.Ledger.Backup(w)
+}
+
+// Check says what is wrong with a request.
+func (r SeedRequest) Check() error {
+	switch {
+	case r.Month <= 0:
+		return badRequest("say what OpenAI counted this month, in nano-dollars: 1000000000 is $1")
+	case r.Day < 0 || r.Day > r.Month:
+		return badRequest("a day is part of its month: it cannot have cost more, or less than nothing")
+	case r.Month > NanoUSD(money.Max):
+		return badRequest("%v is more than anybody may spend here (%v)", r.Month, money.Max)
+	}
+	return checkWhy(r.Why)
+}
+
+// Seed raises what everybody spent in the current month, and today, to what OpenAI's
+// books say at least.
+func (d *Desk) Seed(ctx context.Context, what SeedRequest) (SeedAnswer, error) {
+	if err := what.Check(); err != nil {
+		return SeedAnswer{}, err
+	}
+	err := d.Ledger.Seed(ctx, ledger.SeedRequest{At: now(), Month: money.USD(what.Month), Day: money.USD(what.Day), By: d.by})
+	if errors.Is(err, ledger.ErrCountedMore) {
+		return SeedAnswer{}, refusal(http.StatusConflict, "counted_more", "%v: there is nothing to raise", err)
+	}
+	if err != nil {
+		return SeedAnswer{}, err
+	}
+	d.note("seed", "month:"+what.Month.String()+" day:"+what.Day.String(), what.Why)
+	all, err := d.Ledger.Standing(ctx, ledger.User{})
+	return SeedAnswer{Day: accountOf(all.Day, d.Caps.Day), Month: accountOf(all.Month, d.Caps.Month)}, err
+}
+
+// longestComparison is how many days a report may have.
+const longestComparison = 400
+
+// Check says what is wrong with a report.
+func (r ReconcileReport) Check() error {
+	switch {
+	case r.From.IsZero() || !r.To.After(r.From):
+		return badRequest("say from when to when: from must be before to")
+	case r.Ours < 0 || r.Theirs < 0 || r.Tolerance < 0:
+		return badRequest("an amount is less than nothing")
+	case len(r.Days) > longestComparison:
+		return badRequest("a report has at most %d days", longestComparison)
+	}
+	for _, day := range r.Days {
+		if _, err := time.Parse(time.DateOnly, day.Day); err != nil || day.Ours < 0 || day.Theirs < 0 {
+			return badRequest("%.40q is no day such as 2026-11-21, or its amounts are less than nothing", day.Day)
+		}
+	}
+	return nil
+}
+
+// Reconcile takes what `keyshield reconcile` found in OpenAI's books. If they have
+// more than went through here, the key is used elsewhere, and the alerts are told.
+func (d *Desk) Reconcile(_ context.Context, r ReconcileReport) (ReconcileSummary, error) {
+	if err := r.Check(); err != nil {
+		return ReconcileSummary{}, err
+	}
+	live, err := d.live()
+	if err != nil {
+		return ReconcileSummary{}, err
+	}
+	s := ReconcileSummary{ReconcileReport: r, At: now(), By: d.by, Verdict: Agrees}
+	if more := r.Theirs - r.Ours; more > r.Tolerance {
+		s.Verdict, s.Elsewhere = KeyUsedElsewhere, more
+	}
+	if err := d.keep(s); err != nil {
+		return ReconcileSummary{}, err
+	}
+	d.note("reconcile", r.From.UTC().Format(time.DateOnly)+" to "+r.To.UTC().Format(time.DateOnly),
+		s.Verdict+": OpenAI counted "+r.Theirs.String()+", we "+r.Ours.String())
+	if live.Reconciled != nil {
+		live.Reconciled(s)
+	}
+	return s, nil
+}
+
+// comparisonFile has the last summary: what was found should not be gone with a
+// restart.
+const comparisonFile = "reconcile.json"
+
+func (d *Desk) keep(s ReconcileSummary) error {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	d.shared.comparison.Lock()
+	defer d.shared.comparison.Unlock()
+	fresh, err := os.CreateTemp(d.Dir, comparisonFile+".*") // only we can read it
+	if err != nil {
+		return err
+	}
+	_, err = fresh.Write(text)
+	if err = errors.Join(err, fresh.Sync(), fresh.Close()); err == nil {
+		err = os.Rename(fresh.Name(), filepath.Join(d.Dir, comparisonFile))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(fresh.Name()))
+	}
+	return nil
+}
+
+// LastReconcile is the last comparison with OpenAI's books.
+func (d *Desk) LastReconcile(context.Context) (LastReconcile, error) {
+	d.shared.comparison.Lock()
+	defer d.shared.comparison.Unlock()
+	text, err := os.ReadFile(filepath.Join(d.Dir, comparisonFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return LastReconcile{}, nil
+	}
+	if err != nil {
+		return LastReconcile{}, err
+	}
+	var last ReconcileSummary
+	if err := json.Unmarshal(text, &last); err != nil {
+		return LastReconcile{}, refusal(http.StatusInternalServerError, "damaged", "%s is damaged (%v): remove it, and compare again", comparisonFile, err)
+	}
+	return LastReconcile{&last}, nil
+}

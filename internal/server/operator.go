@@ -1,0 +1,54 @@
+package server
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5/middleware"
+
+	"keyshield/internal/apierr"
+)
+
+// Operator is the operator's door, and what lies behind it.
+type Operator struct {
+	// Admits says whether r comes from the operator. It says how long an address must
+	// wait that has tried too many wrong tokens; the right one is always let in.
+	Admits func(r *http.Request, from netip.Addr) (ok bool, wait time.Duration)
+
+	Behind http.Handler // /admin and /metrics
+}
+
+// door lets the operator through, past all limits: nobody may lock him out of the
+// switches. For everyone else it is as if there were no door: the same gates, the
+// same 404.
+func (s *Server) door(next http.Handler) http.Handler {
+	if s.operator == nil {
+		return next
+	}
+	before := clientIP(s.cfg.Trust)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		scope := scopeOf(r)
+		scope.IP = middleware.GetClientIPAddr(r.Context())
+		ok, wait := s.operator.Admits(r, scope.IP)
+		switch {
+		case ok:
+			s.operator.Behind.ServeHTTP(w, r)
+		case wait > 0:
+			s.refuse(w, r, apierr.New(http.StatusTooManyRequests, "rate_limited", "Too many requests from this IP. Please try again after %s.", inWords(wait)).After(wait))
+		default:
+			next.ServeHTTP(w, r)
+		}
+	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isOperators(r.URL.Path) {
+			before.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func isOperators(path string) bool {
+	return path == "/metrics" || path == "/admin" || strings.HasPrefix(path, "/admin/")
+}
