@@ -1,5 +1,7 @@
 // Package audit says what happened: one line per request of a known caller and
-// per act of an operator, never a prompt, an answer, a token or a key.
+// per act of an operator, never a prompt, an answer, a token or a key. Only calls that
+// were turned away before anything was asked share one, which counts them, once they
+// come by the dozen ([Log.Turned]).
 //
 // The lines stand in one file per UTC day of writing, 2026-11-22.jsonl, which are
 // only appended to. Each is a JSON object that ends with "prev", the hash of the
@@ -13,9 +15,18 @@
 //
 // So a line that was changed, taken out, moved or repeated is found by [Verify].
 // Lines cut off at the end are missed by no line after them: the file "head" names
-// the last line that is surely on disk. Whoever can write here can write all of it
-// anew, with right hashes; what they cannot do is to make it end where an anchor
-// says that was copied from the program's own log in time.
+// the last line that is surely on disk. Files missing at the beginning must have been
+// removed by retention: a line says so, the start before it says how long files are
+// kept, and the first line that is left names in "after" the day of the file before
+// it, which must have been older than that.
+//
+// Whoever can write here while no server runs can still write all of it anew, with
+// right hashes, and so can say of any line, of any time and of any Keep what they
+// like; appending alone lets them pretend that the log is kept for a shorter time (the
+// Report says for how long). What they cannot do is to make the chain hold an anchor
+// that was copied from the program's own log in time. So give [Verify] the newest
+// anchor there is, and with it when it was told: then not even retention can excuse
+// its absence.
 //
 // What is promised of a line: once [Log.Request] (with wait) or [Log.Drain] has
 // returned, kill -9 does not lose it. Files are synced once a second, off
@@ -24,8 +35,8 @@
 // cut off by the next start, which says so in its own line.
 //
 // record.go and decode.go are a line, writer.go its way into a file, book.go the
-// file of the day, keeper.go what is done by the clock; search.go and verify.go
-// read, beside a running server and without one.
+// file of the day, keeper.go what is done by the clock, retain.go how long files are
+// kept, refusals.go and turned.go what is counted; search.go and verify.go read, beside a running server and without one.
 package audit
 
 import (
@@ -33,6 +44,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,8 +57,12 @@ const Folder = "audit"
 // Options say where the log is and whom it tells.
 type Options struct {
 	Dir     string        // of the files; made if absent
-	Keep    time.Duration // whole files that are older are removed; 0 keeps them
+	Keep    time.Duration // whole files that are older are removed, see retain.go; 0 keeps them
 	Version string        // of the program, noted when it starts and stops
+
+	// Visit is for an operator's command that writes where no server runs: no lines
+	// say that one started and stopped, and no file is removed.
+	Visit bool
 
 	// HashIP hides addresses: what it returns is written instead. Nil writes the
 	// address itself.
@@ -65,7 +81,8 @@ type Options struct {
 
 	open     func(path string) (file, error) // tests break it,
 	lockWait time.Duration                   // wait shorter for another server
-	room     int64                           // and have a smaller queue
+	room     int64                           // and have a smaller queue,
+	own      int64                           // and fewer lines of their own
 }
 
 // Log is an audit log that is being written.
@@ -74,6 +91,8 @@ type Log struct {
 	queue    queue
 	health   health
 	refusals refusals
+	turned   turned
+	seen     time.Time // by the lines that earlier processes left (see lastSeen)
 
 	mu   sync.Mutex // whoever holds it writes
 	book book
@@ -103,8 +122,9 @@ func Open(opts Options) (*Log, error) {
 		return nil, fmt.Errorf("open the audit log: %w", errors.Join(err, l.book.close()))
 	}
 	keeper := newKeeper(l)
-	keeper.retain(opts.Now())
-	keeper.anchor(opts.Now())
+	now := opts.Now()
+	keeper.retain(now, keeper.clock.read(now, time.Now()))
+	keeper.anchor(now)
 	l.workers.Go(l.writer)
 	l.workers.Go(keeper.run)
 	return l, nil
@@ -132,6 +152,9 @@ func (o Options) withDefaults() Options {
 	if o.room == 0 {
 		o.room = room
 	}
+	if o.own == 0 {
+		o.own = ownLines
+	}
 	return o
 }
 
@@ -147,7 +170,14 @@ func (l *Log) begin() error {
 	for _, note := range notes {
 		l.opts.Log.Warn("the audit log was not left as it should be", "what", note)
 	}
-	l.push(&Record{Kind: Start, Why: l.remark(notes...)}, false)
+	if l.opts.Keep > 0 {
+		if l.seen, err = lastSeen(l.opts.Dir); err != nil {
+			return err
+		}
+	}
+	if r := l.opening(notes); r != nil {
+		l.push(r, false)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.put(); err != nil {
@@ -155,6 +185,23 @@ func (l *Log) begin() error {
 	}
 	return l.book.secure()
 }
+
+// opening is the first line of this process, if it needs one.
+func (l *Log) opening(notes []string) *Record {
+	switch {
+	case !l.opts.Visit:
+		if l.opts.Keep > 0 {
+			notes = slices.Concat([]string{keepText(l.opts.Keep)}, notes)
+		}
+		return &Record{Kind: Start, Why: l.remark(notes...)}
+	case len(notes) > 0: // what was cut off must stand somewhere
+		return &Record{Kind: Operator, Outcome: Done, Action: repair, Target: Folder, By: Folder, Why: strings.Join(notes, "; ")}
+	}
+	return nil
+}
+
+// repair is the action of the line that says how a visit found the log.
+const repair = "repair"
 
 // remark is the version and what else a line about this process should say.
 func (l *Log) remark(notes ...string) string {
@@ -221,10 +268,12 @@ func (l *Log) end() error {
 	close(l.stop)
 	l.workers.Wait()
 	now := l.opts.Now()
-	for _, r := range l.refusals.take(now) {
+	for _, r := range slices.Concat(l.refusals.take(now), l.turned.end(now)) {
 		l.push(&r, false)
 	}
-	l.push(&Record{Kind: Stop, Why: l.remark()}, false)
+	if !l.opts.Visit {
+		l.push(&Record{Kind: Stop, Why: l.remark()}, false)
+	}
 	l.queue.close()
 
 	l.mu.Lock()
@@ -237,8 +286,15 @@ func (l *Log) end() error {
 	if missing := l.queue.left.Load() + l.queue.lost.Load(); err != nil {
 		err = fmt.Errorf("close the audit log: %d records were not written: %w", missing, err)
 	} else {
-		safe := l.book.head.last()
-		l.opts.Anchor(safe.seq, safe.String())
+		l.tellAnchor()
 	}
 	return errors.Join(err, l.book.close())
+}
+
+// tellAnchor names the last line that is surely on disk. A visit that wrote none
+// knows of none.
+func (l *Log) tellAnchor() {
+	if safe := l.book.head.last(); safe.seq > 0 {
+		l.opts.Anchor(safe.seq, safe.String())
+	}
 }

@@ -38,6 +38,7 @@ type book struct {
 	head  head // the last that is surely on disk
 
 	day    string // of the file; it never goes back, or the files would lose their order
+	last   string // day of the file with the last line
 	path   string
 	file   file // nil when it must be opened first
 	id     os.FileInfo
@@ -55,7 +56,7 @@ func (b *book) resume() (notes []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b.chain, b.day = end.chain, end.day
+	b.chain, b.day, b.last = end.chain, end.day, end.last
 	b.head.dir = b.opts.Dir
 	if end.fresh { // from now on a missing head means that somebody removed it
 		err = b.head.write(b.chain)
@@ -166,7 +167,7 @@ func (b *book) append(records []Record) (written int, err error) {
 			end.seq++
 			r.Seq = end.seq
 			r.IP = b.address(r.IP)
-			b.buf, end.hash = appendLine(b.buf, &r, &end.hash)
+			b.buf, end.hash = appendLine(b.buf, &r, &end.hash, b.after(n))
 			n++
 			if len(b.buf) >= chunk {
 				break
@@ -175,10 +176,20 @@ func (b *book) append(records []Record) (written int, err error) {
 		if err := b.write(b.buf); err != nil {
 			return written, err
 		}
-		b.chain = end
+		b.chain, b.last = end, b.day
 		written += n
 	}
 	return written, nil
+}
+
+// after is the day that the nth line to be written names as the one of the file
+// before. It is in the chain, so nobody can say later that the removed files were
+// older than they were.
+func (b *book) after(n int) string {
+	if n > 0 || b.size > 0 || b.last == b.day {
+		return ""
+	}
+	return b.last
 }
 
 func (b *book) write(lines []byte) error {

@@ -23,6 +23,7 @@ var (
 // sealed is a line that was taken apart: what its hash covers, and its links.
 type sealed struct {
 	covered    []byte // up to the hash member
+	after      string // the day of the file before, on the first line of a file
 	prev, hash []byte // in hex
 }
 
@@ -46,7 +47,22 @@ func unseal(line []byte) (sealed, error) {
 	if !ok1 || !ok2 {
 		return sealed{}, errNoRecord
 	}
+	s.after = afterIn(covered[:len(covered)-(prevEnd-hashEnd)])
 	return s, nil
+}
+
+// afterIn is the day at the end of what stands before prev, if there is one. No text
+// of a record can look like it: its quotes are escaped.
+func afterIn(line []byte) string {
+	n := len(afterMember) + len(time.DateOnly) + len(`"`)
+	if len(line) < n {
+		return ""
+	}
+	day, ok := between(line[len(line)-n:], afterMember, `"`)
+	if !ok {
+		return ""
+	}
+	return string(day)
 }
 
 func between(b []byte, before, after string) ([]byte, bool) {
@@ -89,7 +105,7 @@ func read(line []byte) (Record, link, error) {
 var members = [...]string{
 	"seq", "time", "kind", "id", "user", "issuer", "user_key", "plan", "ip", "endpoint", "model",
 	"status", "outcome", "code", "input_tokens", "output_tokens", "cost_nanousd", "at_ceiling_nanousd",
-	"took_ms", "count", "action", "target", "why", "by", "prev", "hash",
+	"took_ms", "count", "action", "target", "why", "by", "after", "prev", "hash",
 }
 
 // decode reads a line. Members it does not know are passed over: a later version
@@ -171,7 +187,7 @@ func (r *Record) set(name string, c *cursor) {
 		r.Why = c.text()
 	case "by":
 		r.By = c.text()
-	default: // prev, hash: the chain's
+	default: // after, prev, hash: the chain's
 		c.text()
 	}
 }

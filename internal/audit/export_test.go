@@ -20,11 +20,16 @@ func (o Options) WithRoom(records int64) Options {
 	return o
 }
 
+func (o Options) WithOwnLines(n int64) Options {
+	o.own = n
+	return o
+}
+
 var OpenFile = openFile
 
 // AppendLine is a line behind 64 zeros.
 func AppendLine(buf []byte, r *Record) []byte {
-	buf, _ = appendLine(buf, r, &digest{})
+	buf, _ = appendLine(buf, r, &digest{}, "")
 	return buf
 }
 

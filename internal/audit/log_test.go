@@ -258,57 +258,6 @@ func TestTwoWritersAreOneTooMany(t *testing.T) {
 	sound(t, dir)
 }
 
-func TestOldFilesAreRemovedAndTheLogSaysSo(t *testing.T) {
-	dir := t.TempDir()
-	start := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
-	c := newClock(start)
-	for day := range 10 {
-		c.set(start.AddDate(0, 0, day))
-		l := open(t, audit.Options{Dir: dir, Now: c.Now, Keep: 4 * 24 * time.Hour})
-		l.Request(&audit.Record{ID: fmt.Sprint(day)}, false)
-		shut(t, l)
-		report := sound(t, dir)
-		if report.Retention != (day > 4) {
-			t.Errorf("day %d: retention %v", day, report.Retention)
-		}
-	}
-	// All of the tenth's day and the four before it, and what was written in the last
-	// four days of the fifth.
-	if got := files(t, dir); len(got) != 5 || filepath.Base(got[0]) != "2026-08-06.jsonl" {
-		t.Errorf("kept %v", got)
-	}
-	report := sound(t, dir)
-	if say := report.String(); !strings.Contains(say, fmt.Sprintf("begins at number %d of 2026-08-06; older files were removed by retention", report.First.Seq)) {
-		t.Errorf("it is said as %q", say)
-	}
-	if a := verify(t, dir, audit.Anchor{Seq: 1, Head: strings.Repeat("0", 64)}); !a.OK() || !a.Anchors[0].Gone {
-		t.Errorf("an anchor of a removed file: %+v", a)
-	}
-	// The same from somebody else's hand is no retention.
-	if err := os.Remove(files(t, dir)[0]); err != nil {
-		t.Fatal(err)
-	}
-	if f := verify(t, dir).Fault; f == nil || f.Wrong != audit.Missing || f.Seq != 1 {
-		t.Errorf("the oldest file removed by hand: %v", f)
-	}
-}
-
-func TestOldFilesAreRemovedAtMidnightToo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
-		l := open(t, audit.Options{Dir: dir, Keep: 24 * time.Hour})
-		time.Sleep(4 * 24 * time.Hour)
-		synctest.Wait()
-		if got := files(t, dir); len(got) > 2 {
-			t.Errorf("an idle server of four days keeps %v", got)
-		}
-		shut(t, l)
-		if r := sound(t, dir); !r.Retention {
-			t.Errorf("%+v", r)
-		}
-	})
-}
-
 func TestAClockSetBackDoesNotReorderFiles(t *testing.T) {
 	dir := t.TempDir()
 	c := newClock(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))

@@ -52,7 +52,9 @@ type Record struct {
 	AtCeiling                   money.USD // charged without proof
 	Took                        time.Duration
 
-	Count int64 // refused, lost
+	// Count is how many were refused, or lost. On a request's record it is 0, or says
+	// that this line stands for so many (see Turned): whoever counts adds max(1, Count).
+	Count int64
 
 	Action, Target, Why, By string // by an operator: "disable", "user:alice", in their words, "cli"
 }
@@ -92,14 +94,17 @@ type link struct {
 func (l link) String() string { return hex.EncodeToString(l.hash[:]) }
 
 const (
-	prevMember = `,"prev":"`
-	hashMember = `,"hash":"`
+	afterMember = `,"after":"`
+	prevMember  = `,"prev":"`
+	hashMember  = `,"hash":"`
 )
 
-// appendLine writes the line of r behind the line prev names.
-func appendLine(buf []byte, r *Record, prev *digest) ([]byte, digest) {
+// appendLine writes the line of r behind the line prev names. After is the day of the
+// file before, for the first line of a file, else empty.
+func appendLine(buf []byte, r *Record, prev *digest, after string) ([]byte, digest) {
 	start := len(buf)
 	buf = appendRecord(buf, r)
+	buf = appendText(buf, `,"after":`, after, len(time.DateOnly))
 	buf = append(buf, prevMember...)
 	buf = hex.AppendEncode(buf, prev[:])
 	buf = append(buf, '"')

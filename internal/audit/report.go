@@ -52,15 +52,17 @@ type Anchored struct {
 
 // Report is what Verify found.
 type Report struct {
-	Records   int64      `json:"records"` // lines that were read
-	Files     int        `json:"files"`
-	First     End        `json:"first"`
-	Last      End        `json:"last"`
-	Retention bool       `json:"retention"` // older files were removed, and a line says so
-	Torn      bool       `json:"torn"`      // the last line has no end: it is being written, or its writer died
-	Fault     *Fault     `json:"fault,omitempty"`
-	Faults    int        `json:"faults"` // the first and what came after it, often because of it
-	Anchors   []Anchored `json:"anchors,omitempty"`
+	Records   int64         `json:"records"` // lines that were read
+	Files     int           `json:"files"`
+	First     End           `json:"first"`
+	Last      End           `json:"last"`
+	Retention bool          `json:"retention"` // older files were removed, and a line says so
+	Gone      time.Time     `json:"-"`         // which were written before that
+	Kept      time.Duration `json:"-"`         // and were to be kept for so long
+	Torn      bool          `json:"torn"`      // the last line has no end: it is being written, or its writer died
+	Fault     *Fault        `json:"fault,omitempty"`
+	Faults    int           `json:"faults"` // the first and what came after it, often because of it
+	Anchors   []Anchored    `json:"anchors,omitempty"`
 }
 
 // OK says that every line is the one that was written.
@@ -83,6 +85,7 @@ func (r Report) String() string {
 	}
 	if r.Retention {
 		say("It begins at number %d of %s; older files were removed by retention.", r.First.Seq, strings.TrimSuffix(r.First.File, extension))
+		say("They were from before %s: the log %s.", dayOf(r.Gone), keepText(r.Kept))
 	}
 	if r.Torn {
 		say("The last line has no end: it is being written, or its writer died; the next start cuts it off and says so.")
@@ -93,6 +96,9 @@ func (r Report) String() string {
 			say("The anchor %s is in the chain.", a.Anchor)
 		case a.Gone:
 			say("The anchor %s is older than the oldest file that is kept.", a.Anchor)
+			if r.Retention && a.At.IsZero() {
+				say("If it was told on %s or later, lines were taken away: give it as seq:hash@day to have that checked.", dayOf(r.Gone.AddDate(0, 0, 1)))
+			}
 		default:
 			say("The anchor %s is NOT in the chain.", a.Anchor)
 		}

@@ -15,6 +15,7 @@ import (
 type tail struct {
 	chain link
 	day   string // of the newest file
+	last  string // of the file with the line of chain
 	fresh bool   // there is no log yet
 	notes []string
 }
@@ -42,6 +43,7 @@ func findEnd(dir string) (tail, error) {
 		}
 		known = known || seen
 		if end.chain.seq > 0 {
+			end.last = strings.TrimSuffix(name, extension)
 			break
 		}
 	}

@@ -7,15 +7,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"time"
 )
 
 // Verify reads the whole log and says whether each line is the one that was written.
 // It works beside a running server. The error is about reading; what is wrong with
 // the log is in the Report.
 func Verify(ctx context.Context, dir string, anchors ...Anchor) (Report, error) {
-	v := verifier{}
+	v := verifier{beginning: beginning{now: time.Now()}}
 	for _, a := range anchors {
 		v.report.Anchors = append(v.report.Anchors, Anchored{Anchor: a})
 	}
@@ -41,25 +40,6 @@ func Verify(ctx context.Context, dir string, anchors ...Anchor) (Report, error) 
 	return v.report, nil
 }
 
-// Anchor is a line of the log as it was told outside of it.
-type Anchor struct {
-	Seq  int64  `json:"seq"`
-	Head string `json:"hash"`
-}
-
-func (a Anchor) String() string { return strconv.FormatInt(a.Seq, 10) + ":" + a.Head }
-
-// ParseAnchor reads "seq:hash", as the program's log has it.
-func ParseAnchor(s string) (Anchor, error) {
-	number, hash, _ := strings.Cut(strings.TrimSpace(s), ":")
-	seq, err := strconv.ParseInt(number, 10, 64)
-	l, ok := parseLink(seq, strings.ToLower(hash))
-	if err != nil || !ok || seq < 0 {
-		return Anchor{}, fmt.Errorf("%q is not an anchor: copy one from the server's log, like 1234:9f86d081… (a number, a colon, 64 hex digits)", bounded(s, maxText))
-	}
-	return Anchor{Seq: seq, Head: l.String()}, nil
-}
-
 // place is where a line stands.
 type place struct {
 	file string
@@ -71,10 +51,10 @@ type verifier struct {
 	report Report
 	head   link
 
-	last     link // of the lines so far, the one with the highest number
-	at       place
-	lowest   int64 // number of all lines
-	begins   int64 // where the log says that it begins, after retention
+	last   link // of the lines so far, the one with the highest number
+	at     place
+	lowest int64 // number of all lines
+	beginning
 	missing  [2]int64
 	headless bool   // what stands before the first line cannot be read
 	resumes  bool   // the line before could not be read: the next one is taken as it is
@@ -139,9 +119,6 @@ func (v *verifier) line(here place, line []byte) {
 	}
 	here.seq = l.seq
 	v.report.Records++
-	if begin, ok := r.begin(); ok {
-		v.begins = max(v.begins, begin)
-	}
 	v.meet(here, l)
 	s, _ := unseal(line)
 	v.order(here, l, string(s.prev))
@@ -150,8 +127,10 @@ func (v *verifier) line(here place, line []byte) {
 	if v.report.First.Seq == 0 {
 		v.report.First, v.lowest = end, l.seq
 		v.headless = v.report.Fault != nil
+		v.opens(&s)
 	}
 	v.lowest = min(v.lowest, l.seq)
+	v.retained(here, &r)
 	v.resumes = false
 	if l.seq > v.last.seq {
 		v.last, v.at = l, here
@@ -213,38 +192,11 @@ func (v *verifier) fault(w Wrong, at place, format string, args ...any) {
 	}
 }
 
-// judgeBeginning tells files that retention removed from lines that somebody did.
-func (v *verifier) judgeBeginning() {
-	switch {
-	case v.lowest <= 1:
-	case v.lowest <= v.begins:
-		v.report.Retention = true
-	case !v.headless:
-		v.report.Fault = nil // this one comes first
-		v.fault(Missing, place{v.report.First.File, 1, 1}, "%s missing at the beginning, and no retention said so", numbers(1, v.lowest-1))
-	}
-}
-
 func (v *verifier) judgeEnd() {
 	switch end := (place{v.at.file, v.at.line + 1, v.last.seq + 1}); {
 	case v.head.seq > v.last.seq:
 		v.fault(CutOff, end, "%s cut off the end: head names %d", numbers(v.last.seq+1, v.head.seq), v.head.seq)
 	case v.named != nil && !v.same:
 		v.fault(Changed, *v.named, "the line was changed and sealed again: head names another hash")
-	}
-}
-
-func (v *verifier) judgeAnchors() {
-	for i := range v.report.Anchors {
-		a := &v.report.Anchors[i]
-		a.Gone = !a.Found && a.Seq < v.report.First.Seq && v.report.Retention || a.Seq == 0
-		if a.Found || a.Gone {
-			continue
-		}
-		at := place{v.at.file, v.at.line + 1, a.Seq}
-		if a.Seq <= v.last.seq {
-			at = place{v.report.First.File, 1, a.Seq}
-		}
-		v.fault(Rewritten, at, "the anchor %s is not in the chain: the log was written anew at or before that number", a)
 	}
 }
