@@ -110,7 +110,7 @@ func TestSlackShowsTheEvent(t *testing.T) {
 	e := alert.UserDisabled(alice, "watch", "412 requests in a minute", time.Time{})
 	e.At = time.Date(2026, 11, 22, 5, 0, 0, 0, time.UTC)
 	want := "🚨 *alice is disabled until you enable it again*\n" +
-		"Nobody else is affected. If this user's token was stolen, it still works elsewhere: revoke it at your identity provider. Undo: keyshield enable --user alice\n" +
+		"Nobody else is affected. If this user's token was stolen, it still works elsewhere: revoke it at your identity provider. Undo: `keyshield enable --user alice`\n" +
 		"• User: `alice`\n• Issuer: `https:\u200b//id.example.com`\n• By: `watch`\n• Why: `412 requests in a minute`\n" +
 		"_keyshield · 2026-11-22 05:00:00 UTC_"
 	if diff := cmp.Diff(want, alert.SlackText(e)); diff != "" {

@@ -48,6 +48,15 @@ func (u User) name() string {
 	return clean(u.ID, false)
 }
 
+// handle is what to call them in a command: by the pseudonym where the id would not
+// arrive as it is.
+func (u User) handle() string {
+	if u.Key != "" && (u.ID == "" || !survives(u.ID)) {
+		return clean(u.Key, false)
+	}
+	return u.name()
+}
+
 func (u User) fields() [][2]string {
 	if u == (User{}) {
 		return nil
@@ -72,7 +81,7 @@ func SoftLimit(who User, window string, percent int, spent, limit fmt.Stringer) 
 	if who != (User{}) {
 		e.Severity = Info
 		e.Title = fmt.Sprintf("%s has spent %d%% of their budget for %s", who.name(), percent, window)
-		e.Text = "When it is used up, this user is refused until the next window. See what it went to: keyshield audit --since 24h --user " + word(who.name())
+		e.Text = "When it is used up, this user is refused until the next window. See what it went to: keyshield audit --since 24h --user " + word(who.handle())
 	}
 	return e
 }
@@ -89,7 +98,7 @@ func CapReached(who User, window string, spent, limit fmt.Stringer) Event {
 	if who != (User{}) {
 		e.Severity = Info
 		e.Title = fmt.Sprintf("%s has used up their budget for %s", who.name(), window)
-		e.Text = "This user is refused until the next window; nobody else is. See what it went to: keyshield audit --since 24h --user " + word(who.name())
+		e.Text = "This user is refused until the next window; nobody else is. See what it went to: keyshield audit --since 24h --user " + word(who.handle())
 	}
 	return e
 }
@@ -105,7 +114,7 @@ func Spike(who User, signal, what string) Event {
 	if who != (User{}) {
 		e.Title = fmt.Sprintf("Unusual traffic from %s: %s", who.name(), signal)
 		e.Text = fmt.Sprintf("%s\nSee what they do: keyshield audit --since 1h --user %[2]s. Stop them: keyshield disable --user %[2]s --for 1h --why spike",
-			what, word(who.name()))
+			what, word(who.handle()))
 	}
 	return e
 }
@@ -115,7 +124,7 @@ func UserDisabled(who User, by, why string, until time.Time) Event {
 	return Event{
 		Kind: KindUserDisabled, Severity: Critical,
 		Title:  who.name() + " is disabled " + lasting(until),
-		Text:   "Nobody else is affected. If this user's token was stolen, it still works elsewhere: revoke it at your identity provider. Undo: keyshield enable --user " + word(who.name()),
+		Text:   "Nobody else is affected. If this user's token was stolen, it still works elsewhere: revoke it at your identity provider. Undo: keyshield enable --user " + word(who.handle()),
 		Key:    who.Key,
 		Fields: append(who.fields(), [2]string{"By", by}, [2]string{"Why", why}),
 	}
@@ -125,7 +134,7 @@ func UserDisabled(who User, by, why string, until time.Time) Event {
 func UserEnabled(who User, by, why string) Event {
 	return Event{
 		Kind: KindUserEnabled, Severity: Info, Title: who.name() + " is enabled again",
-		Text: "Nothing needs to be done. See what they do: keyshield audit --since 1h --user " + word(who.name()),
+		Text: "Nothing needs to be done. See what they do: keyshield audit --since 1h --user " + word(who.handle()),
 		Key:  who.Key, Fields: append(who.fields(), [2]string{"By", by}, [2]string{"Why", why}),
 	}
 }
@@ -152,7 +161,7 @@ func ServiceEnabled(by, why string) Event {
 func Overshoot(who User, model string, over, ceiling fmt.Stringer) Event {
 	return Event{
 		Kind: KindOvershoot, Severity: Critical, Title: "A call to " + model + " cost more than its ceiling",
-		Text: "All of it is counted, and the user is suspended. Compare the price table with OpenAI's (PRICES_FILE overrides it), then let the user in again: keyshield enable --user " + word(who.name()),
+		Text: "All of it is counted, and the user is suspended. Compare the price table with OpenAI's (PRICES_FILE overrides it), then let the user in again: keyshield enable --user " + word(who.handle()),
 		Key:  who.Key + "/" + model, Fields: append(who.fields(), [2]string{"Model", model},
 			[2]string{"Over the ceiling by", over.String()}, [2]string{"Ceiling", ceiling.String()}),
 	}
@@ -239,9 +248,10 @@ func lasting(until time.Time) string {
 }
 
 // word quotes what goes into a command that the operator may copy into a shell: a
-// user's id is the user's own text, such as "x; rm -rf ~".
+// user's id is the user's own text, such as "x; rm -rf ~". A dot at its end would be
+// taken for the sentence's.
 func word(s string) string {
-	plain := s != "" && s[0] != '-' && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-") == ""
+	plain := s != "" && s[0] != '-' && !strings.ContainsAny(s[len(s)-1:], ".:,") && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-") == ""
 	if plain {
 		return s
 	}

@@ -21,7 +21,7 @@ func KeyRotated(fingerprint, source, why string) Event {
 func KeyRejected(fingerprint, source, why string) Event {
 	return Event{
 		Kind: KindKeyRejected, Severity: Critical, Title: "OpenAI refuses a key",
-		Text: "It was revoked, or belongs to nothing any more; it is not used until it works again. If you did not revoke it, treat it as leaked. Replace it: keyshield rotate",
+		Text: "It was revoked, or belongs to nothing any more; it is not used until it works again. If you did not revoke it, treat it as leaked. Replace it: keyshield rotate --incident",
 		Key:  fingerprint, Fields: key(fingerprint, source, why),
 	}
 }
@@ -39,7 +39,7 @@ func KeyRecovered(fingerprint, source string) Event {
 func NoKeyLeft(why string) Event {
 	return Event{
 		Kind: KindNoKeyLeft, Severity: Critical, Title: "No key for OpenAI is left: every request is refused",
-		Text:   "OpenAI refuses all of them. Make a new one at platform.openai.com and put it where the others are; it is taken up without a restart. Step by step: keyshield rotate",
+		Text:   "OpenAI refuses all of them. Make a new one at platform.openai.com and put it where the others are; if they stand in the environment, restart the server then. Step by step: keyshield rotate --incident",
 		Fields: key("", "", why),
 	}
 }
@@ -49,7 +49,7 @@ func KeyUsedElsewhere(window string, theirs, ours, difference fmt.Stringer) Even
 	return Event{
 		Kind: KindKeyElsewhere, Severity: Critical,
 		Title: "The key is used elsewhere: OpenAI counts " + difference.String() + " more than went through here",
-		Text:  "Someone else has the key, or another program shares the project. Revoke it now and take another: keyshield rotate",
+		Text:  "Someone else has the key, or another program shares the project. Revoke it now and take another: keyshield rotate --incident",
 		Key:   window + "/" + theirs.String(),
 		Fields: [][2]string{
 			{"Window", window}, {"OpenAI counts", theirs.String()}, {"Went through here", ours.String()}, {"Difference", difference.String()},
@@ -71,7 +71,7 @@ func KeyOld(fingerprint, source string, since, now time.Time) Event {
 	days := int(now.Sub(since).Hours() / 24)
 	e := Event{
 		Kind: KindKeyOld, Severity: Warning, Title: fmt.Sprintf("A key for OpenAI is %d days old", days),
-		Text: "Change it every 90 days: nobody knows who has seen it since. Step by step, without a restart: keyshield rotate",
+		Text: "Change it every 90 days: nobody knows who has seen it since. Step by step: keyshield rotate",
 		Key:  fingerprint + "/" + strconv.Itoa(days/30), Fields: key(fingerprint, source, ""),
 	}
 	e.Fields = append(e.Fields, [2]string{"In use since", since.UTC().Format(time.DateOnly)})

@@ -112,7 +112,7 @@ func TestOneUsersBudgetIsNoEmergency(t *testing.T) {
 // Operators copy commands out of alerts; a user's id is the user's own text.
 func TestCommandsAreSafeToCopy(t *testing.T) {
 	for _, id := range []string{
-		"alice", "x; touch /tmp/owned", "$(reboot)", "`reboot`", "a'b", `a"b\`, "-rf", "a b", "", "*", "~root", "#1", "a&b", "ü@example.com", "'; id; '",
+		"alice", "x; touch /tmp/owned", "$(reboot)", "`reboot`", "a'b", `a"b\`, "-rf", "a b", "", "*", "~root", "#1", "a&b", "ü@example.com", "'; id; '", "bob.",
 	} {
 		out, err := exec.Command("sh", "-c", "printf %s "+alert.Word(id)).Output()
 		if err != nil || string(out) != id {
@@ -122,5 +122,58 @@ func TestCommandsAreSafeToCopy(t *testing.T) {
 	e := alert.UserDisabled(alert.User{Key: "k", ID: "x; reboot"}, "watch", "", time.Time{})
 	if !strings.HasSuffix(e.Text, "keyshield enable --user 'x; reboot'") {
 		t.Errorf("the command is not quoted: %q", e.Text)
+	}
+}
+
+// A command in Slack is copied as it is shown: a space that nobody sees would make it
+// about a user who does not exist.
+func TestCommandsInSlackAreAsTheyWere(t *testing.T) {
+	for id, want := range map[string]string{
+		"bob@allianz.example":    "bob@allianz.example",
+		"bob@here.example":       "bob@here.example",
+		"https://id.example/bob": "https://id.example/bob",
+		"@bob":                   "@bob",
+		"bob.":                   "'bob.'",
+		"auth0|bob":              "'auth0|bob'",
+		"it's [me](you); x":      `'it'\''s [me](you); x'`,
+		"a&b <c>":                "'a&amp;b &lt;c&gt;'", // which Slack shows as it was
+		"bob`":                   "u_5f2c",
+		"x @everyone":            "u_5f2c",
+		"b\u200bob":              "u_5f2c",
+		" bob":                   "u_5f2c",
+	} {
+		who := alert.User{Key: "u_5f2c", ID: id}
+		undo := "`keyshield enable --user " + want + "`\n"
+		if text := alert.SlackText(alert.UserDisabled(who, "watch", "", time.Time{})); !strings.Contains(text, "Undo: "+undo) {
+			t.Errorf("%q: %q does not say %q", id, text, undo)
+		}
+		text := alert.SlackText(alert.Spike(who, "requests", "So many."))
+		for _, said := range []string{"`keyshield audit --since 1h --user " + want + "`. Stop", "`keyshield disable --user " + want + " --for 1h --why spike`\n"} {
+			if !strings.Contains(text, said) {
+				t.Errorf("%q: %q does not say %q", id, text, said)
+			}
+		}
+	}
+	why := "many; disabled for 1h; undo: keyshield enable --user bob@here.example"
+	if text := alert.SlackText(alert.UserDisabled(alice, "watch", why, time.Time{})); !strings.Contains(text, "Why: `"+why+"`\n") {
+		t.Errorf("%q does not say %q", text, why)
+	}
+}
+
+func TestNamesAreShownAsTheyAre(t *testing.T) {
+	bob := alert.User{Key: "k", ID: "bob@allianz.example"}
+	if text := alert.SlackText(alert.UserEnabled(bob, "cli", "")); !strings.Contains(text, "*bob@allianz.example is enabled again*") {
+		t.Errorf("%q", text)
+	}
+}
+
+// What is cut off in the midst of code stays code.
+func TestWhatIsCutStaysCode(t *testing.T) {
+	for n := 1500; n < 1900; n += 7 {
+		e := alert.Event{Title: "t", Text: strings.Repeat("x", n) + " keyshield audit --user '" + strings.Repeat("https://evil.example ", 20) + "'"}
+		text := alert.SlackText(e)
+		if len([]rune(text)) > 1900 || strings.Count(text, "`")%2 != 0 {
+			t.Fatalf("%d characters, %d backticks: %q", len([]rune(text)), strings.Count(text, "`"), text[len(text)-200:])
+		}
 	}
 }

@@ -149,6 +149,38 @@ func TestLesserEventsLeaveRoomForCriticalOnes(t *testing.T) {
 	})
 }
 
+// Users who use up their budgets, all day long, must not take the warnings' places.
+func TestWhatIsGoodToKnowLeavesRoomForWarnings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var in inbox
+		a := start(t, webhookOnly(&in))
+		for i := range 40 {
+			a.Send(alert.CapReached(alert.User{Key: fmt.Sprint(i), ID: fmt.Sprint("user-", i)}, "today", dollars("$1"), dollars("$1")))
+			time.Sleep(time.Second)
+		}
+		if got := in.titles(); len(got) != 8 || !strings.Contains(got[7], "user-7") {
+			t.Fatalf("%d of 40 were told one by one, want 8: %q", len(got), got)
+		}
+		for i := range 13 {
+			a.Send(warning(i))
+			time.Sleep(time.Second)
+		}
+		if got := in.titles(); len(got) != 20 || got[8] != "warning 0" || got[19] != "warning 11" {
+			t.Fatalf("%d messages: %q, want the 8 and 12 warnings", len(got), got)
+		}
+		time.Sleep(time.Hour)
+		digests := in.at("ops.")[20:]
+		if len(digests) != 1 || digests[0].Title != "33 more alerts" || !strings.Contains(digests[0].Text, "- warning 12") {
+			t.Fatalf("digests %+v, want one of the other 33", digests)
+		}
+		a.Send(alert.UserEnabled(alice, "cli", ""))
+		synctest.Wait()
+		if n := len(in.titles()); n != 22 {
+			t.Errorf("%d messages, want one more: the hour is over", n)
+		}
+	})
+}
+
 func TestAFloodOfCriticalOnesIsToldTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var in inbox

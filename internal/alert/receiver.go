@@ -12,6 +12,7 @@ import (
 const (
 	perHour  = 30               // events
 	spared   = 10               // of them for what is critical
+	inform   = 8                // of the others for what is merely good to know
 	maxQueue = perHour          // events that wait while it does not answer
 	giveUp   = 24 * time.Hour   // what is older is news no more
 	backoff  = time.Second      // after the first try, doubled by each
@@ -27,13 +28,19 @@ type receiver struct {
 
 	wake     chan struct{}
 	queue    []*letter
-	accepted []time.Time // of the last hour's events, oldest first
+	accepted []accepted // the last hour's events, oldest first
 	held     digest
 	digested time.Time // when the last digest was made
 
 	failures  int       // in a row
 	notBefore time.Time // the next try
 	state     ReceiverState
+}
+
+// accepted is an event that took its place in the hour.
+type accepted struct {
+	at       time.Time
+	severity Severity
 }
 
 // letter is a notice on its way to one receiver.
@@ -55,14 +62,10 @@ func (r *receiver) poke() {
 // take queues the notice, or puts it aside for the digest: then it is kept with
 // what is kept next, for a flood must not buy one write each.
 func (r *receiver) take(n *notice, now time.Time, change uint64) (queued bool) {
-	r.accepted = slices.DeleteFunc(r.accepted, func(at time.Time) bool {
-		return now.Sub(at) >= time.Hour || at.After(now)
+	r.accepted = slices.DeleteFunc(r.accepted, func(a accepted) bool {
+		return now.Sub(a.at) >= time.Hour || a.at.After(now)
 	})
-	limit := perHour
-	if n.Event.Severity < Critical {
-		limit -= spared
-	}
-	if len(r.accepted) >= limit {
+	if !r.hasRoom(n.Event.Severity) {
 		r.held.add(n.Event, now)
 		return false
 	}
@@ -70,9 +73,24 @@ func (r *receiver) take(n *notice, now time.Time, change uint64) (queued bool) {
 		r.held.add(n.Event, now)
 		return false
 	}
-	r.accepted = append(r.accepted, now)
+	r.accepted = append(r.accepted, accepted{now, n.Event.Severity})
 	r.queue = append(r.queue, &letter{notice: n, change: change})
 	return true
+}
+
+// hasRoom says whether the hour has a place left for such an event. What users do
+// all day, such as using up their budgets, must not take the warnings' places.
+func (r *receiver) hasRoom(severity Severity) bool {
+	if severity == Critical {
+		return len(r.accepted) < perHour
+	}
+	infos := 0
+	for _, a := range r.accepted {
+		if a.severity == Info {
+			infos++
+		}
+	}
+	return len(r.accepted) < perHour-spared && (severity > Info || infos < inform)
 }
 
 // makeRoom puts the oldest of what matters least aside, if it matters less.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strings"
 	"unicode"
 )
@@ -34,15 +35,57 @@ func (s slack) deliver(ctx context.Context, n *notice) error {
 
 func slackText(e Event, service string) string {
 	var b strings.Builder
-	b.WriteString(mark(e.Severity) + " *" + inert(e.Title) + "*\n")
+	b.WriteString(mark(e.Severity) + " *" + prose(e.Title) + "*\n")
 	if e.Text != "" {
-		b.WriteString(inert(e.Text) + "\n")
+		b.WriteString(withCommands(e.Text) + "\n")
 	}
 	for _, f := range e.Fields {
-		b.WriteString("• " + inert(f[0]) + ": `" + strings.ReplaceAll(inert(f[1]), "`", "'") + "`\n")
+		b.WriteString("• " + prose(f[0]) + ": `" + field(f[1]) + "`\n")
 	}
-	last := "_" + inert(service) + " · " + e.At.UTC().Format("2006-01-02 15:04:05 UTC") + "_"
-	return cut(strings.TrimSpace(b.String()), maxSlack-len(last)-1) + "\n" + last
+	last := "_" + prose(service) + " · " + e.At.UTC().Format("2006-01-02 15:04:05 UTC") + "_"
+	shown := cut(strings.TrimSpace(b.String()), maxSlack-len(last)-2)
+	if strings.Count(shown, "`")%2 != 0 {
+		shown += "`" // else what was cut off in its midst would be live
+	}
+	return shown + "\n" + last
+}
+
+// prose is text without a backtick: an odd one would turn around what is code.
+func prose(s string) string { return strings.ReplaceAll(inert(s), "`", "'") }
+
+// command is "keyshield" and its words, quoted or plain (see word): to the end of the
+// line, or of the sentence.
+var command = regexp.MustCompile(`\bkeyshield(?: (?:[A-Za-z0-9_@%+=:,./-]|'[^'\n]*'|\\')*(?:[A-Za-z0-9_@%+=/-]|'[^'\n]*'|\\'))+`)
+
+// withCommands shows commands as code, so that they can be pasted as they are: in
+// code nobody is called and nothing is a link. What would not survive in code either
+// is prose.
+func withCommands(s string) string { return eachCommand(s, prose, "`") }
+
+// field is shown as code anyway.
+func field(s string) string { return eachCommand(s, prose, "") }
+
+func eachCommand(s string, prose func(string) string, quote string) string {
+	var b strings.Builder
+	from := 0
+	for _, at := range command.FindAllStringIndex(s, -1) {
+		if said := s[at[0]:at[1]]; survives(said) {
+			b.WriteString(prose(s[from:at[0]]) + quote + escape(said) + quote)
+			from = at[1]
+		}
+	}
+	b.WriteString(prose(s[from:]))
+	return b.String()
+}
+
+// survives reports whether s is the same, and calls nobody, when it is shown as code.
+// Not every receiver leaves @everyone alone there.
+func survives(s string) bool {
+	return clean(s, false) == s && !strings.Contains(s, "`") && !everyone.MatchString(s)
+}
+
+func escape(s string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
 }
 
 func mark(s Severity) string {
@@ -86,14 +129,14 @@ func inert(s string) string {
 
 func alphanumeric(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
-func callsAll(rest string) bool {
-	for _, name := range []string{"everyone", "here", "channel", "all"} {
-		if len(rest) >= len(name) && strings.EqualFold(rest[:len(name)], name) {
-			return true
-		}
-	}
-	return false
-}
+// callsAll reports whether rest, which follows an @, begins with the word that calls
+// everyone. bob@allianz.example is a name.
+func callsAll(rest string) bool { return calls.MatchString(rest) }
+
+var (
+	calls    = regexp.MustCompile(`(?i)^(?:everyone|here|channel|all)(?:[^\pL\pN_]|$)`)
+	everyone = regexp.MustCompile(`(?i)(?:^|[^\pL\pN_])@(?:everyone|here|channel|all)(?:[^\pL\pN_]|$)`)
+)
 
 // encodeJSON leaves & < > alone, so that what is redacted is what is sent.
 func encodeJSON(v any) ([]byte, error) {

@@ -7,6 +7,17 @@ const (
 	oneInUsers = 20 // and of the active ones
 )
 
+// brakes are two, for accounts cost an attacker nothing: a flood of new ones must
+// not use up what a known user's stolen token is stopped by, nor the other way round.
+type brakes struct{ known, newcomers brake }
+
+func (b *brakes) of(u *user) *brake {
+	if u.known() {
+		return &b.known
+	}
+	return &b.newcomers
+}
+
 // brake keeps the watch from disabling everybody, one by one.
 type brake struct {
 	mu     sync.Mutex

@@ -20,13 +20,13 @@ func TestAClockThatStepsAlarmsNobody(t *testing.T) {
 		t.Run(step.String(), func(t *testing.T) {
 			bubble(t, usually(), func(r *rig) {
 				r.ordinary(4, "alice")
-				time.Sleep(12 * time.Hour)
+				r.sleep(12 * time.Hour)
 				busy := func(offset time.Duration) {
 					for range 120 {
 						s := seen("alice")
 						s.At, s.Proven = at(s.At.Add(offset)), 0
 						r.See(s)
-						time.Sleep(5 * time.Second)
+						r.sleep(5 * time.Second)
 					}
 				}
 				busy(0)
@@ -41,13 +41,13 @@ func TestAClockThatStepsAlarmsNobody(t *testing.T) {
 
 func TestAWallClockThatIsSetDoesNotBlindTheWatch(t *testing.T) {
 	bubble(t, usually(), func(r *rig) {
-		time.Sleep(10 * 24 * time.Hour)
+		r.sleep(10 * 24 * time.Hour)
 		r.ask("alice", 5, time.Second)
 		for range 150 {
 			s := refused("alice", "rate_limited")
 			s.At = at(s.At.Add(-5 * time.Hour))
 			r.See(s)
-			time.Sleep(time.Second / 20)
+			r.sleep(time.Second / 20)
 		}
 		kinds := map[watch.Kind]bool{}
 		for _, a := range r.heard() {
@@ -64,16 +64,16 @@ func TestStragglersAtMidnightAreNoDayOfTheirOwn(t *testing.T) {
 		// Each midnight, requests of both days come mixed. If each turned the day,
 		// two nights would make a past of many days, and a newcomer somebody known.
 		for range 2 {
-			time.Sleep(time.Until(time.Now().Truncate(24 * time.Hour).Add(24*time.Hour - time.Second)))
+			r.sleep(time.Until(time.Now().Truncate(24 * time.Hour).Add(24*time.Hour - time.Second)))
 			for range 40 {
 				s := seen("alice")
 				s.At = s.At.Add(time.Duration(rand.IntN(4)-2) * time.Second)
 				r.See(s)
-				time.Sleep(time.Second / 20)
+				r.sleep(time.Second / 20)
 			}
 		}
 		r.heard()
-		time.Sleep(time.Hour)
+		r.sleep(time.Hour)
 		for i := range 60 {
 			s := seen("alice")
 			s.IP = s.IP.Next()

@@ -70,7 +70,7 @@ func (w *Watch) seeUser(s *Seen, of *sight) (Alarm, bool) {
 		if v < u.window.limits.disable[signal] || !w.mayDisable(u, signal, of.now) {
 			continue
 		}
-		if !u.disabledAt.within(of.now, hour) && !w.brake.release(of.now, w.table.active.Load()) {
+		if !u.disabledAt.within(of.now, hour) && !w.brakes.of(u).release(of.now, w.table.active.Load()) {
 			braked = signal
 			break
 		}
@@ -78,7 +78,7 @@ func (w *Watch) seeUser(s *Seen, of *sight) (Alarm, bool) {
 	}
 	signal, found := u.spike(u.window, of.now)
 	if braked >= 0 && !found {
-		signal, found = braked, w.brake.tell(of.now)
+		signal, found = braked, w.brakes.of(u).tell(of.now)
 	}
 	if !found {
 		return Alarm{}, false
@@ -97,11 +97,38 @@ func (w *Watch) seeUser(s *Seen, of *sight) (Alarm, bool) {
 func (w *Watch) disable(s *Seen, u *user, signal int, now int64) Alarm {
 	a := alarm(Disable, signal, u.window, now)
 	a.Key, a.Issuer, a.ID, a.For = s.Key, s.Issuer, s.ID, w.options.DisableFor
-	a.Text = a.sentence(u.known()) + "; disabled for " + spell(a.For) + "; undo: keyshield enable --user " + shellWord(a.handle())
-	u.disabledAt = stamp(now)
-	u.take(signal, u.window.now[signal], now)
-	u.window.clear()
+	a.Text = a.sentence(u.known()) + a.disabled()
+	u.disable(signal, now)
 	return a
+}
+
+func (u *user) disable(signal int, now int64) {
+	u.disabledAt = stamp(now)
+	if u.window != nil {
+		u.take(signal, u.window.now[signal], now)
+		u.window.clear()
+	}
+}
+
+// single notes that the purse disables a user, unless they were disabled just now.
+// The brake is not asked, for everything would be stopped instead, but counts them.
+func (w *Watch) single(a *Alarm, now int64) bool {
+	shard := w.table.shard(a.Key)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	u := shard.users[a.Key]
+	if u == nil {
+		return true // forgotten meanwhile, among so many
+	}
+	if u.disabledAt.within(now, retry) {
+		return false
+	}
+	if u.window != nil {
+		a.Usual = u.window.limits.usual.value(dollars) / float64(money.Dollar)
+	}
+	w.brakes.of(u).release(now, w.table.active.Load())
+	u.disable(dollars, now)
+	return true
 }
 
 // spike is a signal that is worth an alert, if there is one.

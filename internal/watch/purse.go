@@ -3,6 +3,7 @@ package watch
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"keyshield/internal/money"
@@ -27,6 +28,12 @@ import (
 //   - the pace is that of two whole minutes at the least: what one minute's batch
 //     costs says nothing about ten of them.
 //
+// Nor is it stopped for what a few do. If one user, or up to three, each with a tenth
+// of it or more, made at least half of that spending, they are disabled instead, be
+// they newcomers or forgiven: all the others would be stopped for them otherwise. Only
+// if the pace goes on without them is everything stopped: whoever brings on others
+// within the hour must not get the rest of the month in slices.
+//
 // Only proven money counts, on both sides. Whoever hangs up on purpose is charged
 // at the ceiling, so unproven charges are a number that anyone can drive up without
 // the provider billing it. What is left is the cap less what was proven here: a
@@ -45,6 +52,9 @@ type purse struct {
 	from, till int64     // the month, in seconds
 	proven     int64
 	recent     spending
+
+	apart   []spender // disabled for it, the last time
+	apartAt stamp
 }
 
 // spending is what was proven in each of the last minutes.
@@ -52,6 +62,7 @@ type spending struct {
 	at    int64 // the newest minute
 	spent [within]int64
 	calls [within]int64
+	by    [within]spenders
 }
 
 // drain is a pace that leaves nothing.
@@ -60,12 +71,15 @@ type drain struct {
 	minutes             int64
 }
 
-func (p *purse) take(proven, now int64) (drain, bool) {
-	if now < p.from || now >= p.till {
-		p.resume(now, 0)
+func (p *purse) take(of *sight) (drain, bool) {
+	if of.now < p.from || of.now >= p.till {
+		p.resume(of.now, 0)
 	}
-	p.proven = plus(p.proven, proven)
-	p.recent.add(proven, now/minute)
+	p.proven = plus(p.proven, of.proven)
+	if p.ending(of) {
+		return drain{}, false
+	}
+	p.recent.add(of)
 	left := int64(p.limit) - p.proven
 	if p.limit <= 0 || left <= 0 {
 		return drain{}, false
@@ -79,6 +93,13 @@ func (p *purse) take(proven, now int64) (drain, bool) {
 	return drain{}, false
 }
 
+// ending reports whether it is a call of somebody who was just disabled, which was
+// under way then: it says nothing about the pace without them.
+func (p *purse) ending(of *sight) bool {
+	return p.apartAt.within(of.now, retry) &&
+		slices.ContainsFunc(p.apart, func(one spender) bool { return one.hash == of.by })
+}
+
 // resume goes on in the month of at.
 func (p *purse) resume(at, proven int64) {
 	t := time.Unix(min(at, math.MaxUint32), 0).UTC()
@@ -86,19 +107,24 @@ func (p *purse) resume(at, proven int64) {
 	p.from, p.till, p.proven = first.Unix(), first.AddDate(0, 1, 0).Unix(), proven
 }
 
-func (s *spending) add(proven, at int64) {
+func (s *spending) add(of *sight) {
+	at := of.now / minute
 	if ahead := at - s.at; ahead >= within || ahead <= -tooLongPast/minute {
 		*s = spending{at: at}
 	} else if ahead > 0 {
 		for s.at < at {
 			s.at++
-			s.spent[s.at%within], s.calls[s.at%within] = 0, 0
+			i := s.at % within
+			s.spent[i], s.calls[i], s.by[i] = 0, 0, nil
 		}
 	} else if ahead <= -within {
 		return
 	}
 	i := at % within
-	s.spent[i], s.calls[i] = plus(s.spent[i], proven), s.calls[i]+1
+	s.spent[i], s.calls[i] = plus(s.spent[i], of.proven), s.calls[i]+1
+	if of.key != "" {
+		s.by[i].add(of)
+	}
 }
 
 func (s *spending) last(minutes int64) (spent, calls int64) {
@@ -109,6 +135,9 @@ func (s *spending) last(minutes int64) (spent, calls int64) {
 }
 
 func (d drain) String() string {
-	return fmt.Sprintf("%s were spent in the last %d minutes; at this pace the %s left of the month's %s are gone in less than %d",
-		cents(d.proven), d.minutes, cents(d.left), d.limit, within)
+	return fmt.Sprintf("%s were spent in the last %d minutes; %s", cents(d.proven), d.minutes, d.pace())
+}
+
+func (d drain) pace() string {
+	return fmt.Sprintf("at this pace the %s left of the month's %s are gone in less than %d", cents(d.left), d.limit, within)
 }

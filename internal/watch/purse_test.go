@@ -17,7 +17,7 @@ func (r *rig) spend(n int, every time.Duration, proven, unproven money.USD) {
 		s := seen(fmt.Sprintf("user-%d", i%500))
 		s.Proven, s.Unproven = proven, unproven
 		r.See(s)
-		time.Sleep(every)
+		r.sleep(every)
 	}
 }
 
@@ -44,7 +44,7 @@ func TestWhenEverythingIsStopped(t *testing.T) {
 		}, false},
 		{"a month ends, and another begins", 20 * money.Dollar, func(r *rig) {
 			r.spend(1500, 20*time.Second, cent, 0)
-			time.Sleep(31 * 24 * time.Hour)
+			r.sleep(31 * 24 * time.Hour)
 			r.spend(60, time.Second, 5*cent, 0)
 		}, false},
 		{"no cap", -1, func(r *rig) { r.spend(600, time.Second, 100*money.Dollar, 0) }, false},
@@ -104,7 +104,7 @@ func TestEverythingIsNotStoppedAgainBeforeTheOperatorsWordIsOver(t *testing.T) {
 		if n := stops(r); n != 0 {
 			t.Errorf("stopped %d times after the operator let it go on", n)
 		}
-		time.Sleep(3 * time.Hour)
+		r.sleep(3 * time.Hour)
 		r.spend(40, time.Second, money.Dollar/2, 0)
 		if n := stops(r); n != 1 {
 			t.Errorf("stopped %d times some hours later, want once", n)

@@ -30,6 +30,9 @@ type sight struct {
 	proven  int64
 	from    uint64 // hash of the address, if
 	located bool
+
+	by              uint64 // hash of the key, if there is one
+	key, issuer, id string
 }
 
 func (w *Watch) sight(s *Seen) sight {
@@ -39,6 +42,9 @@ func (w *Watch) sight(s *Seen) sight {
 		if slices.Contains(tooOften, s.Code) {
 			of.flooded = 1
 		}
+	}
+	if s.Key != "" && len(s.Key) <= maxKey {
+		of.by, of.key, of.issuer, of.id = maphash.String(w.table.seed, s.Key), s.Key, s.Issuer, s.ID
 	}
 	if s.IP.IsValid() {
 		of.from, of.located = hashAddr(w.seed, s.IP), true

@@ -177,7 +177,7 @@ func (w *Watch) restore(st state) {
 			w.crowd.add(l, 1)
 		}
 		if u.disabledAt.within(now, hour) {
-			w.brake.release(now, 0)
+			w.brakes.of(u).release(now, 0)
 		}
 	}
 	w.crowd.settle()

@@ -30,14 +30,14 @@ func TestARestartForgetsNothingAndRepeatsNothing(t *testing.T) {
 	bubble(t, stateful(t), func(r *rig) {
 		r.ordinary(4, "alice", "bob")
 		r.restart()
-		time.Sleep(12 * time.Hour)
+		r.sleep(12 * time.Hour)
 
 		r.ask("alice", 55, time.Second)
 		if said := r.said(); !slices.Equal(said, []string{"spike alice requests"}) {
 			t.Fatalf("55 requests in a minute instead of 12: %v", said)
 		}
 		r.restart()
-		time.Sleep(2 * time.Minute)
+		r.sleep(2 * time.Minute)
 		r.ask("alice", 55, time.Second)
 		r.quiet("told before the restart")
 
@@ -60,7 +60,7 @@ func TestFrequentRestartsLeaveAPast(t *testing.T) {
 	bubble(t, stateful(t), func(r *rig) {
 		for range 4 * 12 {
 			r.ask("alice", 10, time.Second)
-			time.Sleep(2*time.Hour - 10*time.Second)
+			r.sleep(2*time.Hour - 10*time.Second)
 			r.restart()
 		}
 		r.ask("alice", 32, time.Second/10)
@@ -75,7 +75,7 @@ func TestFrequentRestartsLeaveAPast(t *testing.T) {
 func TestStateIsWrittenEachMinuteForNobodyElseToRead(t *testing.T) {
 	bubble(t, stateful(t), func(r *rig) {
 		r.See(seen("alice"))
-		time.Sleep(time.Minute + time.Second)
+		r.sleep(time.Minute + time.Second)
 		info, err := os.Stat(r.options.Path)
 		if err != nil {
 			t.Fatal(err)
@@ -93,7 +93,7 @@ func TestStateIsWrittenEachMinuteForNobodyElseToRead(t *testing.T) {
 		if err := os.Remove(r.options.Path); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(5 * time.Minute)
+		r.sleep(5 * time.Minute)
 		if _, err := os.Stat(r.options.Path); err == nil {
 			t.Error("written although nothing changed")
 		}

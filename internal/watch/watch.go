@@ -30,15 +30,16 @@
 // is what the operator allows, and of somebody without a past nothing more is known.
 // Refusals for other reasons never disable anybody: whoever tries out what is let
 // through costs nothing, and a broken form of the app's own looks just so.
-// Not more than ten users, or a twentieth of the active ones, are disabled in an
-// hour: when many go wild together it is the app, and taking them out one by one
-// would be the stop of everything that nobody ordered.
+// Not more than ten known users, or a twentieth of the active ones, are disabled in an
+// hour, and as many newcomers: when many go wild together it is the app, and taking
+// them out one by one would be the stop of everything that nobody ordered.
 //
 // Refusals that are not the user's doing (a full server, a dead ledger, a budget
 // that may be everyone's) are no signal about that user. What somebody disabled
 // goes on to send counts for nothing, and what got them disabled is not learned.
 //
-// The purse (purse.go) says when everything is stopped: for proven money alone.
+// The purse (purse.go) says when everything is stopped: for proven money alone, and
+// only after the few who made most of it, if there are such, were disabled.
 package watch
 
 import (
@@ -122,7 +123,7 @@ type Watch struct {
 	table   *table
 	crowd   crowd
 	all     everything
-	brake   brake
+	brakes  brakes
 
 	changed atomic.Bool // since the state was written
 	failing bool        // at writing it
@@ -162,20 +163,23 @@ func (w *Watch) See(s Seen) {
 		w.changed.Store(true)
 	}
 	of := w.sight(&s)
-	if of.theirs && s.Key != "" && len(s.Key) <= maxKey {
+	if of.theirs && of.key != "" {
 		if a, alarmed := w.seeUser(&s, &of); alarmed {
 			w.options.Act(a)
 		}
 	}
-	if a, alarmed := w.all.see(&of); alarmed {
-		w.options.Act(a)
+	for _, a := range w.all.see(&of) {
+		if a.Kind != Disable || w.single(&a, of.now) {
+			w.options.Act(a)
+		}
 	}
 }
 
-// Forgive is told when the operator has enabled a user again, or everything
-// (""); of somebody not known there is nothing to forgive. Their windows begin empty, nothing disables them before the next full
-// hour is over, and what they do until then is taken for usual for two weeks: a
-// large job that the operator wants to run must not be stopped every hour.
+// Forgive is told when the operator has enabled a user again, or everything (""); of
+// somebody not known there is nothing to forgive. Their windows begin empty, nothing
+// but the purse disables them before the next full hour is over, and what they do
+// until then is taken for usual for two weeks: a large job that the operator wants to
+// run must not be stopped every hour.
 func (w *Watch) Forgive(key string) {
 	now := w.instant(time.Time{})
 	w.changed.Store(true)
@@ -184,6 +188,7 @@ func (w *Watch) Forgive(key string) {
 		return
 	}
 	w.table.forgive(key, now)
+	w.all.forgiveUser(key)
 }
 
 // Close writes the state and ends the upkeep. Nothing may be seen after it.

@@ -40,9 +40,9 @@ func TestWhatIsUnusualAndWhatIsNot(t *testing.T) {
 		}, nil},
 		{"growth of a fifth a day, for three weeks", func(r *rig) {
 			for day, n := 0, 10.0; day < 21; day, n = day+1, n*1.2 {
-				time.Sleep(12 * time.Hour)
+				r.sleep(12 * time.Hour)
 				r.ask("alice", int(n), time.Minute/time.Duration(n+1))
-				time.Sleep(12*time.Hour - time.Minute)
+				r.sleep(12*time.Hour - time.Minute)
 			}
 		}, nil},
 		{"a newcomer who is busy for a day", func(r *rig) {
@@ -77,12 +77,12 @@ func TestALaunchStopsNobody(t *testing.T) {
 		}
 		r.ordinary(5, known...)
 		r.heard()
-		time.Sleep(15 * time.Hour)
+		r.sleep(15 * time.Hour)
 		for range 96 { // eight times the busiest hour of an ordinary day, and five times the people
 			for _, id := range slices.Concat(known, fresh) {
 				r.See(seen(id))
 			}
-			time.Sleep(time.Hour / 96)
+			r.sleep(time.Hour / 96)
 		}
 		told := 0
 		for _, a := range r.heard() {
@@ -118,7 +118,7 @@ func flood(r *rig, id string, through int, wait time.Duration) map[watch.Kind]ti
 				first[a.Kind] = a.At.Sub(began.Truncate(time.Second))
 			}
 		}
-		time.Sleep(time.Second / 20)
+		r.sleep(time.Second / 20)
 	}
 	return first
 }
@@ -158,7 +158,7 @@ func TestAddressesOfAStolenToken(t *testing.T) {
 			s := seen(id)
 			s.IP = netip.MustParseAddr(fmt.Sprintf(address, i))
 			r.See(s)
-			time.Sleep(time.Minute)
+			r.sleep(time.Minute)
 		}
 	}
 	bubble(t, usually(), func(r *rig) {
@@ -181,14 +181,14 @@ func TestAddressesOfAStolenToken(t *testing.T) {
 func TestSpendingTwentyTimesTheUsual(t *testing.T) {
 	bubble(t, usually(), func(r *rig) {
 		for range 5 {
-			time.Sleep(12 * time.Hour)
+			r.sleep(12 * time.Hour)
 			for range 10 { // five cents a day
 				s := seen("alice")
 				s.Proven = money.Dollar / 200
 				r.See(s)
-				time.Sleep(time.Minute)
+				r.sleep(time.Minute)
 			}
-			time.Sleep(12*time.Hour - 10*time.Minute)
+			r.sleep(12*time.Hour - 10*time.Minute)
 		}
 		r.quiet("a usual day")
 		var kinds []string
@@ -201,7 +201,7 @@ func TestSpendingTwentyTimesTheUsual(t *testing.T) {
 					kinds = append(kinds, fmt.Sprintf("%s %s", a.Kind, a.Signal))
 				}
 			}
-			time.Sleep(time.Minute)
+			r.sleep(time.Minute)
 		}
 		if diff := cmp.Diff([]string{"spike dollars", "disable dollars"}, kinds); diff != "" {
 			t.Errorf("-want +said:\n%s", diff)
@@ -211,7 +211,7 @@ func TestSpendingTwentyTimesTheUsual(t *testing.T) {
 			s := seen("bob")
 			s.Proven, s.Unproven = 0, money.Dollar
 			r.See(s)
-			time.Sleep(time.Minute)
+			r.sleep(time.Minute)
 		}
 		r.quiet("a dollar a minute, of which nothing is proven")
 	})
@@ -223,7 +223,7 @@ func TestProbingIsToldAndDisablesNobody(t *testing.T) {
 	bubble(t, usually(), func(r *rig) {
 		for range 1_000 {
 			r.See(refused("mallory", "unknown_field"))
-			time.Sleep(time.Second / 20)
+			r.sleep(time.Second / 20)
 		}
 		if diff := cmp.Diff([]string{"spike all refusals", "spike all requests", "spike mallory refusals", "spike mallory requests"}, r.said()); diff != "" {
 			t.Errorf("-want +said:\n%s", diff)
@@ -238,7 +238,7 @@ func TestABurstDisablesNobody(t *testing.T) {
 			for range 1_000 {
 				r.See(refused("mallory", "rate_limited"))
 			}
-			time.Sleep(time.Minute)
+			r.sleep(time.Minute)
 		}
 		if diff := cmp.Diff([]string{"spike all refusals", "spike all requests", "spike mallory refusals", "spike mallory requests"}, r.said()); diff != "" {
 			t.Errorf("-want +said:\n%s", diff)
@@ -252,7 +252,7 @@ func TestOurOwnTroubleIsNobodysFault(t *testing.T) {
 			bubble(t, usually(), func(r *rig) {
 				for range 600 {
 					r.See(refused("alice", code))
-					time.Sleep(time.Second / 10)
+					r.sleep(time.Second / 10)
 				}
 				for _, said := range r.said() {
 					if strings.Contains(said, "alice") {
@@ -300,7 +300,7 @@ func TestTheWatchDoesNotDisableEverybody(t *testing.T) {
 			for i := range 200 {
 				r.See(refused(fmt.Sprintf("user-%d", i), "rate_limited"))
 			}
-			time.Sleep(time.Second / 4)
+			r.sleep(time.Second / 4)
 		}
 		for _, a := range r.heard() {
 			if a.Kind == watch.Disable {
@@ -319,9 +319,9 @@ func TestTheWatchDoesNotDisableEverybody(t *testing.T) {
 }
 
 func TestForgivenIsNotDisabledAtOnceAndTeaches(t *testing.T) {
-	bubble(t, usually(), func(r *rig) {
+	bubble(t, watch.Options{Month: -1, DisableFor: time.Hour}, func(r *rig) { // of 70 batches the purse would have its own opinion
 		r.ordinary(5, "alice")
-		time.Sleep(10*time.Hour + 59*time.Minute + 50*time.Second)
+		r.sleep(10*time.Hour + 59*time.Minute + 50*time.Second)
 		batch := func(what string, want bool) {
 			t.Helper()
 			r.heard()
@@ -336,9 +336,9 @@ func TestForgivenIsNotDisabledAtOnceAndTeaches(t *testing.T) {
 		for range 70 {
 			batch("after the operator's word", false)
 		}
-		time.Sleep(4 * time.Hour)
+		r.sleep(4 * time.Hour)
 		batch("the same batch later", false)
-		time.Sleep(72 * time.Hour)
+		r.sleep(72 * time.Hour)
 		batch("the same batch some days later", false)
 		r.Forgive("nobody")
 		r.Forgive("")
@@ -353,7 +353,7 @@ func TestWithoutDisableForThereAreOnlyAlerts(t *testing.T) {
 			s := seen("alice")
 			s.Proven = money.Dollar / 50
 			r.See(s)
-			time.Sleep(time.Second / 20)
+			r.sleep(time.Second / 20)
 		}
 		all := r.heard()
 		for _, a := range all {

@@ -45,6 +45,11 @@ func (a *Alarm) sentence(known bool) string {
 	return b.String()
 }
 
+// disabled says for how long, and the way back.
+func (a *Alarm) disabled() string {
+	return "; disabled for " + spell(a.For) + "; undo: keyshield enable --user " + shellWord(a.handle())
+}
+
 func (a *Alarm) name() string { return cmp.Or(a.ID, a.Key) }
 
 // handle is what to call them in a command: by the pseudonym where the id is
@@ -113,9 +118,9 @@ func printable(id string) string {
 }
 
 // shellWord is id as one word of a command: it will be pasted into a shell, and
-// whoever chose it knows that.
+// whoever chose it knows that. A dot at its end would be taken for the sentence's.
 func shellWord(id string) string {
-	if plain.MatchString(id) {
+	if plain.MatchString(id) && !strings.ContainsAny(id[len(id)-1:], ".:") {
 		return id
 	}
 	return "'" + strings.ReplaceAll(id, "'", `'\''`) + "'"

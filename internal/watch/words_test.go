@@ -33,6 +33,7 @@ func TestNobodysIdIsACommand(t *testing.T) {
 		"x; rm -rf ~":          "'x; rm -rf ~'",
 		"it's $(id)":           `'it'\''s $(id)'`,
 		"-rf":                  "'-rf'",
+		"bob.":                 "'bob.'",
 		"line\nbreak":          "pseudonym",
 		"right\u202eleft":      "pseudonym",
 		"":                     "pseudonym",
