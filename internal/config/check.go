@@ -15,6 +15,7 @@ import (
 // behind l.mode; nothing else does.
 func (l *Loaded) check(in inputs, dir string) {
 	l.checkServer(in)
+	l.readKeyFiles()
 	l.checkOpenAI(in)
 	l.checkKeys(in, dir)
 	l.checkText()

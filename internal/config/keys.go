@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"keyshield/internal/secret"
+	"keyshield/internal/upstream/source"
 )
 
 // maxKeys is how many keys there may be at once: more are a mistake.
@@ -67,6 +68,46 @@ func splitKeys(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' || r == ' ' || r == '\t' })
 }
 
+// readKeyFiles takes the keys out of files: there may be several in each, as when one
+// is being replaced by another, in every form that is read while the server runs.
+func (l *Loaded) readKeyFiles() {
+	c := &l.Config.OpenAI
+	var found []secret.String
+	for name, value := range map[string]*secret.String{"OPENAI_API_KEY": &c.Key, "OPENAI_API_KEYS": &c.Keys} {
+		if l.Sources[name] != fromFile(name) || !l.sound(name) {
+			continue
+		}
+		keys, err := source.Parse([]byte(value.Reveal()))
+		if err != nil {
+			l.problem(name, fmt.Sprintf("the file that %s_FILE names %v", name, err), name+"_FILE=/run/secrets/"+strings.ToLower(name))
+			continue
+		}
+		if *value = keys[0]; name == "OPENAI_API_KEYS" {
+			*value = joined(keys)
+		} else {
+			found = keys[1:]
+		}
+	}
+	if len(found) > 0 {
+		c.Keys = joined(append(found, splitAll(c.Keys)...))
+	}
+}
+
+func joined(keys []secret.String) secret.String {
+	texts := make([]string, len(keys))
+	for i, k := range keys {
+		texts[i] = k.Reveal()
+	}
+	return secret.New(strings.Join(texts, ","))
+}
+
+func splitAll(keys secret.String) (all []secret.String) {
+	for _, k := range splitKeys(keys.Reveal()) {
+		all = append(all, secret.New(k))
+	}
+	return all
+}
+
 // checkKeys looks at what there is besides OPENAI_API_KEY.
 func (l *Loaded) checkKeys(in inputs, dir string) {
 	const name = "OPENAI_API_KEYS"
@@ -74,8 +115,8 @@ func (l *Loaded) checkKeys(in inputs, dir string) {
 	keys := splitKeys(c.Keys.Reveal())
 	switch {
 	case !l.sound(name):
-	case len(keys) > maxKeys:
-		l.problem(name, fmt.Sprintf("%s has %d keys; there may be %d", name, len(keys), maxKeys), name+"=<key>,<key>")
+	case len(c.AllKeys()) > maxKeys:
+		l.problem(name, fmt.Sprintf("%s and OPENAI_API_KEY together hold %d keys; there may be %d", name, len(c.AllKeys()), maxKeys), name+"=<key>,<key>")
 	default:
 		for i, key := range keys {
 			if why := spoiltKey(key); why != "" {

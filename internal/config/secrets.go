@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	minKey = 20   // characters of an API key; real ones have 50 and more
-	maxKey = 1024 // a header's line must hold it
+	minKey = 20 // characters of an API key; real ones have 50 and more
+	maxKey = 512
 )
 
 // checkKey looks for the ways an API key gets spoilt between a web page and a

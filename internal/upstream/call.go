@@ -33,6 +33,7 @@ type call struct {
 	began  time.Time
 
 	reached atomic.Bool  // a connection was there: from here on it may have been sent
+	owed    bool         // an earlier send arrived, and OpenAI did not say that it refused it
 	heard   atomic.Int64 // when we began to wait for bytes, as time since began
 	phase   atomic.Int32 // 0 until the answer's header is there, then 1
 	reading atomic.Bool  // we wait for OpenAI, and not for a client who reads slowly
@@ -137,6 +138,9 @@ func (c *Client) send(k *call, under *key) (*Answer, error) {
 	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, k.refused(resp)
+	}
+	if !under.proven.Load() {
+		under.proven.Store(true)
 	}
 	return &Answer{call: k, resp: resp, room: c.room}, nil
 }

@@ -68,14 +68,20 @@ func (k *call) asksForTime(cause error) bool {
 // final is err as the caller gets it: that it was the caller who gave up, if so,
 // and whether it cost anything all the same.
 func (k *call) final(err error) error {
-	free := !k.reached.Load() || Unbilled(err)
+	free := k.free(err)
 	if gone(k.ctx) {
 		err = context.Cause(k.ctx)
 	}
-	if free {
-		err = unbilled{err}
+	if free || k.owed {
+		err = billing{err, free}
 	}
 	return err
+}
+
+// free reports whether all of the sends together, of which err ended the last, prove
+// that nothing was billed.
+func (k *call) free(err error) bool {
+	return !k.owed && (!k.reached.Load() || Unbilled(err))
 }
 
 func broke(cause error) *apierr.Error {

@@ -17,7 +17,7 @@ import (
 const MaxKeys = 16
 
 const (
-	shortestKey = 8
+	shortestKey = 20 // config's own least; real ones have 50 and more
 	longestKey  = 512
 )
 
@@ -74,17 +74,18 @@ func Fingerprint(s secret.String) string {
 	return "sha256:" + hex.EncodeToString(sum[:4])
 }
 
-// CheckKey says why s cannot be a key, in words that hold nothing of it.
+// CheckKey says why s cannot be a key, in words that hold nothing of it: it is looked
+// for in every answer, so a word of some language is none.
 func CheckKey(s secret.String) error {
 	switch v := s.Reveal(); {
-	case len(v) < shortestKey:
-		return fmt.Errorf("is too short to be a whole key: it has %d bytes", len(v))
-	case len(v) > longestKey:
-		return fmt.Errorf("is too long to be a key: it has %d bytes", len(v))
 	case strings.ContainsFunc(v, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return errors.New("holds a space, or a character that no key has: copy it again")
 	case strings.HasPrefix(v, "sk-admin-"):
 		return errors.New("is an admin key, which can do far more than is needed here: make an ordinary one")
+	case len(v) < shortestKey:
+		return fmt.Errorf("is too short to be a whole key: it has %d bytes", len(v))
+	case len(v) > longestKey:
+		return fmt.Errorf("is too long to be a key: it has %d bytes", len(v))
 	}
 	return nil
 }
@@ -117,13 +118,16 @@ type key struct {
 	fingerprint string
 	header      http.Header  // built once; net/http only reads it
 	used        atomic.Int64 // when last, in Unix nanoseconds
+	proven      atomic.Bool  // it worked: at a try, or for a call
 
 	quarantined time.Time // zero: it is not
 	why         string
-	suspect     bool          // the last one was refused: is that so?
+	untried     bool          // it stands by, and is tried until it is proven
+	barred      bool          // OpenAI knows it and does not let it list models (403)
+	suspect     bool          // a call under it was refused: is that so?
 	cleared     time.Time     // when a suspicion was last looked into
-	next        time.Time     // of the next try, for the quarantined and the suspect
-	pause       time.Duration // before the try after that
+	next        time.Time     // of the next try
+	pause       time.Duration // before it
 }
 
 func newKey(k Key, cfg *Config) *key {
@@ -140,6 +144,28 @@ func (k *key) know(said Key) {
 }
 
 func (k *key) good() bool { return k.quarantined.IsZero() }
+
+// rank orders the good keys: the smaller, the sooner it is used.
+func (k *key) rank() (n int) {
+	if !k.proven.Load() {
+		n += 2
+	}
+	if k.suspect {
+		n++
+	}
+	return n
+}
+
+// due reports whether k is to be tried, at its next.
+func (k *key) due() bool {
+	return !k.good() || k.suspect || k.untried && !k.proven.Load()
+}
+
+// later puts off the next try, ever longer.
+func (k *key) later() {
+	k.pause = min(max(2*k.pause, firstPause), longestPause)
+	k.next = time.Now().Add(k.pause)
+}
 
 func (k *key) state(active bool) KeyState {
 	s := KeyState{

@@ -5,10 +5,14 @@ import (
 	"net/http"
 )
 
-// unbilled marks a failure that proves that nothing was billed.
-type unbilled struct{ error }
+// billing is the failure of a call, with what all of its sends together prove: that
+// of the last send alone may say less, or more.
+type billing struct {
+	error
+	free bool // nothing was billed
+}
 
-func (u unbilled) Unwrap() error { return u.error }
+func (b billing) Unwrap() error { return b.error }
 
 // Unbilled reports whether err proves that the call cost nothing: no connection
 // was ever there, or OpenAI refused the request in its own words before any
@@ -16,8 +20,8 @@ func (u unbilled) Unwrap() error { return u.error }
 // else may have been billed: a page of a proxy in between, a 500, a cut
 // connection, a client that left.
 func Unbilled(err error) bool {
-	if _, ok := errors.AsType[unbilled](err); ok {
-		return true
+	if b, ok := errors.AsType[billing](err); ok {
+		return b.free
 	}
 	r, ok := errors.AsType[*refusal](err)
 	return ok && r.spoken && (r.status >= 400 && r.status < 500 || r.status == http.StatusServiceUnavailable)

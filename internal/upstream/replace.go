@@ -14,10 +14,14 @@ import (
 var ErrKeysKept = errors.New("the keys in force stay")
 
 // Replace makes keys the ones in force, the first to be used first. If the first
-// is new, or none of them is known to work, it is tried before it takes over. When
-// OpenAI refuses it, or cannot be asked, everything stays as it is and the error
-// wraps ErrKeysKept: call again later. Calls under way finish under the key they began with; a key that is not
-// in the set gets no new ones. A set that is in force already changes nothing.
+// is new to its place and not proven, or none of them is good, it is tried before it
+// takes over. When OpenAI refuses it, or cannot be asked, or does not let it list
+// models (403) while a good key is there, everything stays as it is and the error
+// wraps ErrKeysKept: call again later. The others are tried after Replace's return,
+// and one that OpenAI refuses is told and quarantined.
+//
+// Calls under way finish under the key they began with; a key that is not in the set
+// gets no new ones. A set that is in force already changes nothing.
 func (c *Client) Replace(ctx context.Context, keys []Key) error {
 	r := c.ring
 	if err := r.turn.Acquire(ctx, 1); err != nil {
@@ -27,17 +31,22 @@ func (c *Client) Replace(ctx context.Context, keys []Key) error {
 	if err := checkKeys(keys); err != nil {
 		return r.keep(ctx, sourceOf(keys), "invalid", err)
 	}
-	r.learn(keys)
-	proven := !r.holds(keys) && r.unproven(keys)
-	if proven {
-		switch said, err := r.try(ctx, keys[0]); said {
-		case refusedKey:
+	hear(r.cfg.Mask, keys)
+	said := unclear
+	if !r.holds(keys) && r.unproven(keys) {
+		var err error
+		said, err = r.try(ctx, keys[0])
+		switch {
+		case said == refusedKey:
 			return r.keep(ctx, keys[0].Source, "refused", fmt.Errorf("the new key %s was tried: %w", Fingerprint(keys[0].Secret), err))
-		case unclear:
+		case said == barred && !r.leaderless():
+			return r.keep(ctx, keys[0].Source, "barred", fmt.Errorf("the new key %s was tried, and will be again: %w", Fingerprint(keys[0].Secret), err))
+		case said == unclear:
 			return r.keep(ctx, keys[0].Source, "unclear", fmt.Errorf("the new key %s could not be tried, and will be again: %w", Fingerprint(keys[0].Secret), err))
 		}
 	}
-	r.tell(r.adopt(keys, proven))
+	hear(r.cfg.Learn, keys)
+	r.tell(r.adopt(keys, said))
 	return nil
 }
 
@@ -69,34 +78,34 @@ func (r *ring) fail(source, what string, why error) {
 	}
 }
 
-// adopt puts a set in force; proven says that its first key was tried and works.
-func (r *ring) adopt(keys []Key, proven bool) (told []KeyEvent) {
+// adopt puts a set in force; first is what the try of its first key said, if there
+// was one.
+func (r *ring) adopt(keys []Key, first verdict) (told []KeyEvent) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.failing != "" {
 		r.failing = ""
 		told = append(told, KeyEvent{Kind: SourceBack, Source: r.source, Why: "the source gives good keys again", At: time.Now()})
 	}
-	was, fresh := r.active.Load(), make([]*key, 0, len(keys))
-	for _, said := range keys {
-		k := r.find(said.Secret)
-		if k == nil {
-			k = newKey(said, r.cfg)
+	was, fresh := r.lead, r.merge(keys)
+	if k := fresh[0]; first != unclear {
+		k.proven.Store(first == works)
+		k.barred = first == barred
+		k.later()
+		if !k.good() {
+			k.quarantined, k.why = time.Time{}, ""
+			told = append(told, r.event(Recovered, k, "OpenAI takes the key again"))
 		}
-		k.know(said)
-		fresh = append(fresh, k)
-	}
-	if first := fresh[0]; proven && !first.good() {
-		first.quarantined, first.why = time.Time{}, ""
-		told = append(told, r.event(Recovered, first, "OpenAI takes the key again"))
 	}
 	sameFirst := fresh[0] == r.keys[0]
 	r.keys = fresh
+	r.mend()
 	if sameFirst && slices.Contains(fresh, was) {
-		return told // whoever took over for the first key goes on
+		r.follow(was) // whoever took over for the first key goes on
+		return told
 	}
 	now := r.after(nil)
-	if r.active.Store(now); now == was {
+	if r.follow(now); now == was {
 		return told
 	}
 	if now == nil { // its last good key was refused a moment ago
@@ -107,6 +116,29 @@ func (r *ring) adopt(keys []Key, proven bool) (told []KeyEvent) {
 		why += ", instead of " + was.fingerprint
 	}
 	return append(told, r.event(Rotated, now, why))
+}
+
+// merge returns the keys of a set: those that are there already as they are, and the
+// others to be tried. Someone holds the lock.
+func (r *ring) merge(keys []Key) []*key {
+	all := make([]*key, 0, len(keys))
+	for _, said := range keys {
+		k := r.find(said.Secret)
+		if k == nil {
+			k = newKey(said, r.cfg)
+			k.untried = true
+		}
+		k.know(said)
+		all = append(all, k)
+	}
+	return all
+}
+
+// leaderless reports whether a key that is barred may take over.
+func (r *ring) leaderless() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.open()
 }
 
 // find returns the key that is there already; nil if none is. Someone holds the
@@ -127,12 +159,12 @@ func (r *ring) holds(keys []Key) bool {
 	return slices.EqualFunc(r.keys, keys, func(k *key, said Key) bool { return k.Secret.Equal(said.Secret.Reveal()) })
 }
 
-// unproven reports whether the first of keys is to be tried: it is new, or there
-// would be no good key.
+// unproven reports whether the first of keys is to be tried: it is new, or has not
+// been first and not worked yet, or there would be no good key.
 func (r *ring) unproven(keys []Key) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.find(keys[0].Secret) == nil {
+	if k := r.find(keys[0].Secret); k == nil || !k.proven.Load() && k != r.keys[0] {
 		return true
 	}
 	return !slices.ContainsFunc(keys, func(said Key) bool {

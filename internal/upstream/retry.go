@@ -40,6 +40,7 @@ func (c *Client) attempt(k *call) (*Answer, error) {
 	if next == nil || k.ctx.Err() != nil {
 		return nil, err
 	}
+	k.owed = !k.free(err)
 	if answer, err = c.send(k, next); unauthorized(err) {
 		c.ring.refused(next)
 	}

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -12,8 +13,12 @@ type verdict int
 const (
 	unclear verdict = iota // OpenAI was not reached, or said something else
 	works
+	barred // OpenAI knows it, and lets it do less than list models (403)
 	refusedKey
 )
+
+// together is how many keys are tried at once.
+const together = 4
 
 // mend sees to it that someone tries the keys that are due, now or later. Someone
 // holds the lock.
@@ -35,12 +40,16 @@ func (r *ring) mend() {
 // revive tries keys until there is none to try.
 func (r *ring) revive() {
 	for {
-		k, wait := r.due()
-		if k == nil {
+		keys, wait := r.due()
+		if wait < 0 {
 			return
 		}
-		if wait <= 0 {
-			r.judge(k)
+		if len(keys) > 0 {
+			var tries sync.WaitGroup
+			for _, k := range keys {
+				tries.Go(func() { r.judge(k) })
+			}
+			tries.Wait()
 			continue
 		}
 		timer := time.NewTimer(wait)
@@ -53,55 +62,94 @@ func (r *ring) revive() {
 	}
 }
 
-// due returns the key that is to be tried next, and in how long; nil if there is
-// none, or the Client is closed.
-func (r *ring) due() (first *key, wait time.Duration) {
+// due returns the keys that are to be tried now, the suspects first, or how long
+// there will be none; less than 0 if there is none to come, or the Client is closed.
+func (r *ring) due() (now []*key, wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	wait = -1
 	for _, k := range r.keys {
-		if (!k.good() || k.suspect) && (first == nil || k.next.Before(first.next)) {
-			first = k
+		if !k.due() {
+			continue
+		}
+		if left := max(0, time.Until(k.next)); left == 0 {
+			now = append(now, k)
+		} else if wait < 0 || left < wait {
+			wait = left
 		}
 	}
-	if first == nil || r.ctx.Err() != nil {
-		r.running = false
-		return nil, 0
+	if r.ctx.Err() != nil {
+		now, wait = nil, -1
 	}
-	return first, time.Until(first.next)
+	if len(now) > 0 {
+		wait = 0
+	}
+	r.running = wait >= 0
+	slices.SortStableFunc(now, func(a, b *key) int {
+		switch {
+		case a.suspect == b.suspect:
+			return 0
+		case a.suspect:
+			return -1
+		}
+		return 1
+	})
+	return now[:min(len(now), together)], wait
 }
 
 // judge tries k and draws the conclusion.
 func (r *ring) judge(k *key) {
-	said, err := r.try(r.ctx, k.Key)
+	r.mu.Lock()
+	tried := k.Key // a new set may say something else about it
+	r.mu.Unlock()
+	said, err := r.try(r.ctx, tried)
 	if r.ctx.Err() != nil {
 		return
 	}
 	r.mu.Lock()
 	var told []KeyEvent
-	switch {
-	case !slices.Contains(r.keys, k): // replaced meanwhile
-	case k.suspect:
-		k.suspect, k.cleared = false, time.Now()
-		if said == refusedKey {
-			told = r.quarantine(k, err.Error())
-		}
-	case said == works:
-		told = r.release(k)
-	default:
-		k.pause = min(2*k.pause, longestPause)
-		k.next = time.Now().Add(k.pause)
+	if slices.Contains(r.keys, k) { // else it was replaced meanwhile
+		told = r.conclude(k, said, err)
 	}
 	r.mu.Unlock()
 	r.tell(told)
 }
 
-// release makes a quarantined key a standby again, or the active one where there
-// is no other. Someone holds the lock.
+// conclude draws the conclusion from a try. Someone holds the lock.
+func (r *ring) conclude(k *key, said verdict, err error) (told []KeyEvent) {
+	if k.suspect {
+		k.suspect, k.cleared = false, time.Now()
+	}
+	if said != unclear {
+		k.barred = said == barred
+	}
+	k.later()
+	switch {
+	case said == refusedKey && k.good():
+		return r.quarantine(k, err.Error())
+	case said == works && k.good():
+		k.proven.Store(true)
+		if k != r.lead && r.open() {
+			told = append(told, r.event(Rotated, k, "it is used from now on, instead of "+r.lead.fingerprint+", which may not even list models (403)"))
+			r.lead = k
+		}
+	case said == works, said == barred && !k.good():
+		k.proven.Store(said == works)
+		return r.release(k)
+	}
+	r.follow(r.lead)
+	return told
+}
+
+// release makes a quarantined key a standby again, or gives it the lead where nobody
+// better has it. Someone holds the lock.
 func (r *ring) release(k *key) []KeyEvent {
-	k.quarantined, k.why = time.Time{}, ""
-	if r.active.CompareAndSwap(nil, k) {
+	k.quarantined, k.why, k.untried = time.Time{}, "", true
+	if r.lead == nil || r.open() && k.proven.Load() {
+		r.follow(k)
 		return []KeyEvent{r.event(Recovered, k, "OpenAI takes the key again, and requests with it")}
 	}
+	r.follow(r.lead)
 	return []KeyEvent{r.event(Recovered, k, "OpenAI takes the key again; it is kept ready")}
 }
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"keyshield/internal/secret"
 )
 
 const (
@@ -17,7 +19,7 @@ const (
 	firstPause   = time.Minute
 	longestPause = time.Hour
 
-	// doubtEvery bounds how often the last key is looked into.
+	// doubtEvery bounds how often a key is looked into.
 	doubtEvery = 5 * time.Second
 )
 
@@ -25,26 +27,31 @@ const noneLeft = "no key is left that works; every request is refused until one 
 
 var errNoKey = errors.New("no key is left that works; nothing was sent")
 
-// ring holds our keys in the order in which they are to be used. One of them is
-// active; a call takes it by one atomic load. A key that OpenAI refuses (401) is
-// quarantined: the next one becomes active, and it is tried again now and then
-// (revive.go). A new set of keys replaces the ring's (replace.go).
+// ring holds our keys in the order in which they are to be used. One of them has the
+// lead; a call takes the active one by one atomic load. A new set of keys replaces
+// the ring's (replace.go).
 //
-// The last key that works is not quarantined for the 401 of one call, but only
-// when it cannot even list the models: OpenAI answers 401 also where a restricted
-// key lacks a right for one endpoint, and the others would stand still with it.
+// A call that OpenAI refuses (401) goes on under the next key, and its own is a
+// suspect: others take the next one, too, until it was tried (revive.go). Only when
+// it cannot even list the models it is quarantined, and tried again now and then:
+// OpenAI answers 401 also where a restricted key lacks a right for one endpoint, and
+// clients choose endpoints.
+//
+// A key that stands by is tried as soon as it comes. As long as it is not proven to
+// work, it is used only where no proven one is left.
 //
 // A 403 changes no key. What OpenAI documents of it is the country and the model
 // that a project may not use, and the next key would meet the same.
 type ring struct {
 	cfg    *Config
-	active atomic.Pointer[key]                               // nil: none is left
+	active atomic.Pointer[key]                               // the lead, or who stands in while it is a suspect; nil: none is left
 	try    func(ctx context.Context, k Key) (verdict, error) // is it a key that works?
 
 	turn *semaphore.Weighted // of who replaces the set: one at a time
 
 	mu      sync.Mutex
 	keys    []*key
+	lead    *key   // nil: none is left
 	failing string // what is wrong with the source, once it was told
 	source  string // as it was told
 
@@ -62,11 +69,18 @@ func newRing(cfg *Config, keys []Key, try func(context.Context, Key) (verdict, e
 	}
 	r := &ring{cfg: cfg, try: try, turn: semaphore.NewWeighted(1), wake: make(chan struct{}, 1)}
 	r.ctx, r.end = context.WithCancel(context.Background())
-	r.learn(keys)
-	for _, k := range keys {
+	hear(cfg.Mask, keys)
+	hear(cfg.Learn, keys)
+	for i, k := range keys {
 		r.keys = append(r.keys, newKey(k, cfg))
+		r.keys[i].untried = i > 0 // the first proves itself by its calls
 	}
-	r.active.Store(r.keys[0])
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.follow(r.keys[0])
+	if len(r.keys) > 1 {
+		r.mend()
+	}
 	return r, nil
 }
 
@@ -80,61 +94,76 @@ func (r *ring) close() {
 }
 
 // refused is told that OpenAI answered 401 under k. It returns the key to ask with
-// instead, or nil. However many calls were refused, it is quarantined once.
+// instead, or nil. However many calls were refused, it is tried once.
 func (r *ring) refused(k *key) *key {
 	r.mu.Lock()
-	var told []KeyEvent
-	if slices.Contains(r.keys, k) && k.good() { // else it was replaced, or another call was here first
-		if r.after(k) != nil {
-			told = r.quarantine(k, "OpenAI refused it (401): it is wrong or revoked")
-		} else {
-			r.doubt(k)
-		}
+	defer r.mu.Unlock()
+	if slices.Contains(r.keys, k) && k.good() { // else it was replaced, or is quarantined
+		r.doubt(k)
 	}
-	next := r.active.Load()
-	r.mu.Unlock()
-	r.tell(told)
-	if next == k {
-		return nil
+	if next := r.active.Load(); next != nil && next != k && !next.suspect {
+		return next
 	}
-	return next
+	return r.after(k)
 }
 
-// after returns the first good key other than k.
-func (r *ring) after(k *key) *key {
+// after returns the good key other than k that is used first; nil if there is none.
+func (r *ring) after(k *key) (first *key) {
 	for _, other := range r.keys {
-		if other != k && other.good() {
-			return other
+		if other != k && other.good() && (first == nil || other.rank() < first.rank()) {
+			first = other
 		}
 	}
-	return nil
+	return first
+}
+
+// follow gives k the lead; nil: there is none. While it is a suspect one that is
+// proven stands in, so that a revoked key costs few calls a second send. Someone
+// holds the lock.
+func (r *ring) follow(k *key) {
+	r.lead = k
+	if k != nil && k.suspect {
+		if next := r.after(k); next != nil && next.rank() == 0 {
+			k = next
+		}
+	}
+	r.active.Store(k)
 }
 
 // quarantine puts k aside. Someone holds the lock.
 func (r *ring) quarantine(k *key, why string) []KeyEvent {
 	now := time.Now()
 	k.quarantined, k.why, k.suspect = now, why, false
-	k.pause = firstPause
-	k.next = now.Add(k.pause)
+	k.proven.Store(false)
+	k.pause = 0
+	k.later()
 	r.mend()
-	next := r.after(k)
-	if r.active.Load() == k {
-		r.active.Store(next)
+	lead := r.lead
+	if lead == k {
+		lead = r.after(k)
 	}
-	if next == nil {
+	r.follow(lead)
+	if lead == nil {
 		return []KeyEvent{r.event(Rejected, k, why), r.event(NoneLeft, k, noneLeft)}
 	}
-	return []KeyEvent{r.event(Rejected, k, why+"; "+r.active.Load().fingerprint+" is used")}
+	return []KeyEvent{r.event(Rejected, k, why+"; "+lead.fingerprint+" is used")}
 }
 
-// doubt has the last key tried at once. Someone holds the lock.
+// doubt has k tried at once. Someone holds the lock.
 func (r *ring) doubt(k *key) {
 	now := time.Now()
 	if k.suspect || !k.cleared.IsZero() && now.Sub(k.cleared) < doubtEvery {
 		return
 	}
 	k.suspect, k.next = true, now
+	r.follow(r.lead)
 	r.mend()
+}
+
+// open reports whether a key that is barred may have the lead: nobody has it, or one
+// that is no better. Someone holds the lock.
+func (r *ring) open() bool {
+	return r.lead == nil || r.lead.barred && !r.lead.proven.Load()
 }
 
 // Keys shows the keys, in the order in which they are used.
@@ -143,9 +172,8 @@ func (c *Client) Keys() []KeyState {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	states := make([]KeyState, 0, len(r.keys))
-	active := r.active.Load()
 	for _, k := range r.keys {
-		states = append(states, k.state(k == active))
+		states = append(states, k.state(k == r.lead))
 	}
 	return states
 }
@@ -174,10 +202,10 @@ func (r *ring) tell(events []KeyEvent) {
 	}
 }
 
-// learn is told of keys before they are used for anything.
-func (r *ring) learn(keys []Key) {
-	if r.cfg.Learn == nil {
+// hear tells one of the Config's hooks of keys.
+func hear(hook func(...secret.String), keys []Key) {
+	if hook == nil {
 		return
 	}
-	r.cfg.Learn(secrets(keys)...)
+	hook(secrets(keys)...)
 }

@@ -32,6 +32,7 @@ type gate struct {
 	lists   bool   // models, under any key
 	listed  int
 	events  []KeyEvent
+	masked  map[string]bool
 	learned map[string]bool
 	slow    chan struct{} // a POST under a key that is not valid waits for it
 }
@@ -39,7 +40,7 @@ type gate struct {
 // behind makes a client of a gate where the keys valid are valid.
 func behind(t *testing.T, valid []string, keys ...string) (*gate, *Client) {
 	t.Helper()
-	g := &gate{valid: map[string]bool{}, asked: map[string]int{}, learned: map[string]bool{}, body: envelope}
+	g := &gate{valid: map[string]bool{}, asked: map[string]int{}, learned: map[string]bool{}, masked: map[string]bool{}, body: envelope}
 	for _, k := range valid {
 		g.valid[k] = true
 	}
@@ -48,7 +49,7 @@ func behind(t *testing.T, valid []string, keys ...string) (*gate, *Client) {
 	c, err := New(Config{
 		BaseURL: g.url, Keys: keyset(keys...), Organization: "org-1", Project: "proj_1",
 		Timeout: 10 * time.Second, StreamIdle: time.Second, StreamMax: 10 * time.Second,
-		Tell: g.tell, Learn: g.learn,
+		Tell: g.tell, Learn: g.heard(g.learned), Mask: g.heard(g.masked),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -59,16 +60,16 @@ func behind(t *testing.T, valid []string, keys ...string) (*gate, *Client) {
 
 func keyset(names ...string) (keys []Key) {
 	for _, n := range names {
-		keys = append(keys, Key{Secret: secret.New("test-key-" + n), Source: "test"})
+		keys = append(keys, Key{Secret: secret.New("test-key-0123456789-" + n), Source: "test"})
 	}
 	return keys
 }
 
-func fingerprint(name string) string { return Fingerprint(secret.New("test-key-" + name)) }
+func fingerprint(name string) string { return Fingerprint(secret.New("test-key-0123456789-" + name)) }
 
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	io.Copy(io.Discard, r.Body)
-	name := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer test-key-")
+	name := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer test-key-0123456789-")
 	g.mu.Lock()
 	ok, body, wait := g.valid[name] || g.lists && r.Method == http.MethodGet, g.body, g.slow
 	if r.Method == http.MethodPost {
@@ -76,8 +77,12 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		g.listed++
 	}
-	if !g.learned["test-key-"+name] || r.Header.Get("OpenAI-Organization") != "org-1" || r.Header.Get("OpenAI-Project") != "proj_1" {
-		body = "a key was sent that nobody had learned, or without the organisation: " + name
+	heard := g.masked
+	if r.Method == http.MethodPost {
+		heard = g.learned
+	}
+	if !heard["test-key-0123456789-"+name] || r.Header.Get("OpenAI-Organization") != "org-1" || r.Header.Get("OpenAI-Project") != "proj_1" {
+		body = "a key was sent of which nobody had heard, or without the organisation: " + name
 		ok = false
 	}
 	if !ok {
@@ -101,11 +106,13 @@ func (g *gate) tell(e KeyEvent) {
 	g.events = append(g.events, e)
 }
 
-func (g *gate) learn(secrets ...secret.String) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, s := range secrets {
-		g.learned[s.Reveal()] = true
+func (g *gate) heard(of map[string]bool) func(...secret.String) {
+	return func(secrets ...secret.String) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		for _, s := range secrets {
+			of[s.Reveal()] = true
+		}
 	}
 }
 
@@ -148,6 +155,21 @@ func eventually(t *testing.T, what string, is func() bool) {
 			t.Fatal(what)
 		}
 	}
+}
+
+// rested waits until no key is to be tried now.
+func rested(t *testing.T, c *Client) {
+	t.Helper()
+	eventually(t, "the keys are tried without end", func() bool {
+		c.ring.mu.Lock()
+		defer c.ring.mu.Unlock()
+		for _, k := range c.ring.keys {
+			if k.due() && time.Until(k.next) <= 0 {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 func ask(t *testing.T, c *Client) error {
@@ -195,6 +217,7 @@ func TestAWaveOfRefusalsFailsNoRequest(t *testing.T) {
 		eventually(t, "not all of the calls arrived", func() bool { g.mu.Lock(); defer g.mu.Unlock(); return g.asked["a"] == 200 })
 		close(g.slow)
 		calls.Wait()
+		rested(t, c)
 		if failed.Load() > 0 || g.asked["a"] != 200 || g.asked["b"] != 200 {
 			t.Errorf("%d calls failed; sent %v", failed.Load(), g.asked)
 		}
@@ -211,13 +234,19 @@ func TestAWaveOfRefusalsFailsNoRequest(t *testing.T) {
 
 // TestOneMoreSendAndNeverTwo: every key is revoked.
 func TestOneMoreSendAndNeverTwo(t *testing.T) {
-	g, c := behind(t, nil, "a", "b", "c")
+	g, c := behind(t, []string{"a", "b", "c"}, "a", "b", "c")
+	rested(t, c)
+	g.set(func() { clear(g.valid) })
 	err := ask(t, c)
 	if !errors.Is(err, ErrKeyRefused) || !Unbilled(err) {
 		t.Errorf("%v; want the key's refusal, unbilled", err)
 	}
 	if g.asked["a"] != 1 || g.asked["b"] != 1 || g.asked["c"] != 0 {
 		t.Errorf("sent %v; one send more is all there is", g.asked)
+	}
+	rested(t, c)
+	if told := g.told(); len(told) != 2 { // in whichever order
+		t.Errorf("told %v, want a and b rejected", told)
 	}
 	ask(t, c)
 	eventually(t, "the last key is still in force", func() bool { return c.ring.active.Load() == nil })
@@ -230,7 +259,7 @@ func TestOneMoreSendAndNeverTwo(t *testing.T) {
 	if g.sends() != sent {
 		t.Error("sent under a key that OpenAI refuses")
 	}
-	g.wantsTold(t, "rejected "+fingerprint("a"), "rejected "+fingerprint("b"), "rejected "+fingerprint("c"), "none_left "+fingerprint("c"))
+	g.wantsTold(t, "rejected "+fingerprint("c"), "none_left "+fingerprint("c"))
 	if got := states(c, "a", "b", "c"); got != "quarantined a, quarantined b, quarantined c" {
 		t.Errorf("the keys are %s", got)
 	}
@@ -277,6 +306,10 @@ func TestWhatIsNoMatterOfTheKeyChangesNone(t *testing.T) {
 	for _, status := range []int{400, 403, 404, 429, 500} {
 		var sends atomic.Int32
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				io.WriteString(w, `{"data":[]}`)
+				return
+			}
 			sends.Add(1)
 			w.WriteHeader(status)
 			io.WriteString(w, envelope)
@@ -297,7 +330,8 @@ func TestWhatIsNoMatterOfTheKeyChangesNone(t *testing.T) {
 }
 
 func TestKeysAreShownByFingerprintOnly(t *testing.T) {
-	_, c := behind(t, []string{"a"}, "a", "b")
+	_, c := behind(t, []string{"a", "b"}, "a", "b")
+	rested(t, c)
 	since := time.Date(2026, 9, 1, 0, 0, 0, 0, time.UTC)
 	c.ring.keys[0].Since = since
 	began := time.Now()
@@ -316,7 +350,7 @@ func TestKeysAreShownByFingerprintOnly(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if f := got[0].Fingerprint; f != "sha256:d9943771" {
+	if f := got[0].Fingerprint; f != "sha256:002ff8ac" {
 		t.Errorf("fingerprint %q is not the beginning of the key's SHA-256", f)
 	}
 }
@@ -324,9 +358,9 @@ func TestKeysAreShownByFingerprintOnly(t *testing.T) {
 func TestNoClientWithoutASoundKey(t *testing.T) {
 	for name, keys := range map[string][]Key{
 		"none":     nil,
-		"short":    {{Secret: secret.New("1234567")}},
-		"long":     {{Secret: secret.New(strings.Repeat("k", 513))}},
-		"line":     {{Secret: secret.New("test-key-1\r\nX: y")}},
+		"short":    {{Secret: secret.New("0123456789abcdefghi")}},
+		"long":     {{Secret: secret.New(strings.Repeat("k1", 257))}},
+		"line":     {{Secret: secret.New("test-key-0123456789-1\r\nX: y")}},
 		"letter":   {{Secret: secret.New("test-kéy-1")}},
 		"admin":    {{Secret: secret.New("sk-admin-1")}},
 		"twice":    keyset("a", "b", "a"),

@@ -72,7 +72,7 @@ func (e *tryError) Error() string {
 	case http.StatusUnauthorized:
 		return "OpenAI refuses the key (401): it is wrong or revoked; make a new one and put it into OPENAI_API_KEY; a restricted key needs the right to list models"
 	case http.StatusForbidden:
-		return "OpenAI refuses the key (403): its project or its permissions do not allow this, or your country is not served"
+		return "OpenAI refuses the key (403): its project or its permissions do not allow this (a restricted key needs the right to list models), or your country is not served"
 	case http.StatusTooManyRequests:
 		return "OpenAI accepts the key but answers 429: its rate limit or its quota is used up; look at the project's limits"
 	}
@@ -80,12 +80,15 @@ func (e *tryError) Error() string {
 }
 
 // verdict is what a failed try says about the key itself. OpenAI knows a key that
-// met a limit; and one that may not list models (403) may still answer prompts.
+// met a limit. One that may not list models (403) may still answer prompts, or
+// nothing at all.
 func (e *tryError) verdict() verdict {
 	switch {
 	case e.status == http.StatusUnauthorized:
 		return refusedKey
-	case e.spoken && (e.status == http.StatusTooManyRequests || e.status == http.StatusForbidden):
+	case e.spoken && e.status == http.StatusForbidden:
+		return barred
+	case e.spoken && e.status == http.StatusTooManyRequests:
 		return works
 	}
 	return unclear

@@ -45,7 +45,8 @@ type Config struct {
 	StreamIdle time.Duration // between two reads of a stream
 	StreamMax  time.Duration // for a whole stream
 
-	Learn func(...secret.String) // is told of keys before they are used for anything; may be nil
+	Mask  func(...secret.String) // is told of new keys before they are tried: logs are to mask them; may be nil
+	Learn func(...secret.String) // is told of keys before they are in force: they are to be found in whatever is sent; may be nil
 	Tell  func(KeyEvent)         // of what happens to keys; returns at once; may be nil
 }
 
@@ -59,7 +60,8 @@ type Client struct {
 	room      *semaphore.Weighted // in bytes, for what of whole answers is more than usual
 }
 
-// New readies a client. It opens no connection.
+// New readies a client. It waits for nobody: of several keys, those that stand by
+// are tried after its return.
 func New(cfg Config) (*Client, error) {
 	base, err := url.Parse(cfg.BaseURL)
 	if err != nil {

@@ -54,10 +54,10 @@ func awsVault(t *testing.T) vault {
 func TestAWSGivesTheKeysAndTheirAge(t *testing.T) {
 	v := awsVault(t)
 	for form, want := range map[string]string{
-		`"SecretString":"test-key-1"`:                                          "test-key-1",
-		`"SecretString":"{\"keys\":[\"test-key-2\",\"test-key-1\"]}"`:          "test-key-2 test-key-1",
-		`"SecretString":"{\"OPENAI_API_KEY\":\"test-key-1\",\"other\":\"x\"}"`: "test-key-1",
-		`"SecretBinary":"dGVzdC1rZXktMQ=="`:                                    "test-key-1",
+		`"SecretString":"test-key-0123456789-1"`:                                            "test-key-0123456789-1",
+		`"SecretString":"{\"keys\":[\"test-key-0123456789-2\",\"test-key-0123456789-1\"]}"`: "test-key-0123456789-2 test-key-0123456789-1",
+		`"SecretString":"{\"OPENAI_API_KEY\":\"test-key-0123456789-1\",\"other\":\"x\"}"`:   "test-key-0123456789-1",
+		`"SecretBinary":"dGVzdC1rZXktMDEyMzQ1Njc4OS0x"`:                                     "test-key-0123456789-1",
 	} {
 		answer := `{"ARN":"arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/openai-AbCdEf","CreatedDate":1.7884224005E9,"Name":"prod/openai",` + form + `,"VersionId":"a","VersionStages":["AWSCURRENT"]}`
 		s := v.open(t, serve(t, awsAnswers(t, v.name, answer)))
@@ -75,10 +75,10 @@ func TestAWSGivesTheKeysAndTheirAge(t *testing.T) {
 	// An ARN says its region.
 	v.name = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/openai-AbCdEf"
 	v.env["AWS_REGION"] = "us-east-1"
-	wantKeys(t, v.open(t, serve(t, awsAnswers(t, v.name, `{"SecretString":"test-key-1"}`))), "test-key-1", "")
+	wantKeys(t, v.open(t, serve(t, awsAnswers(t, v.name, `{"SecretString":"test-key-0123456789-1"}`))), "test-key-0123456789-1", "")
 	// The endpoint of AWS's own tools counts, if it is safe.
-	v.env["AWS_ENDPOINT_URL"] = serve(t, awsAnswers(t, v.name, `{"SecretString":"test-key-2"}`))
-	wantKeys(t, v.open(t, ""), "test-key-2", "")
+	v.env["AWS_ENDPOINT_URL"] = serve(t, awsAnswers(t, v.name, `{"SecretString":"test-key-0123456789-2"}`))
+	wantKeys(t, v.open(t, ""), "test-key-0123456789-2", "")
 	v.env["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = "http://vault.example"
 	if _, err := Open(t.Context(), v.kind, v.name, Options{Getenv: func(n string) string { return v.env[n] }}); err == nil {
 		t.Error("an endpoint without TLS was taken")
@@ -89,17 +89,17 @@ func TestAWSGivesTheKeysAndTheirAge(t *testing.T) {
 func TestAWSRefusalsSayWhatToDo(t *testing.T) {
 	v := awsVault(t)
 	for code, want := range map[string]string{
-		"ResourceNotFoundException":   "knows no such secret",
-		"AccessDeniedException":       "allow secretsmanager:GetSecretValue",
-		"UnrecognizedClientException": "does not take our credentials",
-		"ExpiredTokenException":       "does not take our credentials",
-		"InvalidRequestException":     "cannot give the secret",
-		"test-key-of-somebody":        "answered 400",
+		"ResourceNotFoundException":       "knows no such secret",
+		"AccessDeniedException":           "allow secretsmanager:GetSecretValue",
+		"UnrecognizedClientException":     "does not take our credentials",
+		"ExpiredTokenException":           "does not take our credentials",
+		"InvalidRequestException":         "cannot give the secret",
+		"test-key-0123456789-of-somebody": "answered 400",
 	} {
 		s := v.open(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 			w.WriteHeader(http.StatusBadRequest)
-			fmt.Fprintf(w, `{"__type":%q,"message":"test-key-1 is in the message"}`, code)
+			fmt.Fprintf(w, `{"__type":%q,"message":"test-key-0123456789-1 is in the message"}`, code)
 		}))
 		wantKeys(t, s, "", want)
 	}

@@ -43,24 +43,24 @@ func TestAFileIsReadAgainWhenItHasChanged(t *testing.T) {
 		path := filepath.Join(dir, "key")
 		f := File(path)
 		wantKeys(t, f, "", "no such file")
-		write(t, path, "test-key-1\n")
+		write(t, path, "test-key-0123456789-1\n")
 		began := time.Now()
 		for range 3 {
-			wantKeys(t, f, "test-key-1", "")
+			wantKeys(t, f, "test-key-0123456789-1", "")
 		}
 		if took := time.Since(began); took > 0 {
 			t.Errorf("waited %v for a file that rests", took)
 		}
 
-		write(t, path, "test-key-2\ntest-key-1\n")
-		wantKeys(t, f, "test-key-2 test-key-1", "")
+		write(t, path, "test-key-0123456789-2\ntest-key-0123456789-1\n")
+		wantKeys(t, f, "test-key-0123456789-2 test-key-0123456789-1", "")
 		if took := time.Since(began); took != settling {
 			t.Errorf("read %v after the change, want %v", took, settling)
 		}
 
 		// Another file of the same size and time.
 		other := filepath.Join(dir, "other")
-		write(t, other, "test-key-3\ntest-key-1\n")
+		write(t, other, "test-key-0123456789-3\ntest-key-0123456789-1\n")
 		info, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)
@@ -71,7 +71,7 @@ func TestAFileIsReadAgainWhenItHasChanged(t *testing.T) {
 		if err := os.Rename(other, path); err != nil {
 			t.Fatal(err)
 		}
-		wantKeys(t, f, "test-key-3 test-key-1", "")
+		wantKeys(t, f, "test-key-0123456789-3 test-key-0123456789-1", "")
 	})
 }
 
@@ -83,7 +83,7 @@ func TestASwappedLinkIsAnotherFile(t *testing.T) {
 			if err := os.Mkdir(filepath.Join(dir, n), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			write(t, filepath.Join(dir, n, "key"), "test-key-"+n)
+			write(t, filepath.Join(dir, n, "key"), "test-key-0123456789-"+n)
 		}
 		swap := func(n string) {
 			if err := os.Symlink(n, filepath.Join(dir, "new")); err != nil {
@@ -98,9 +98,9 @@ func TestASwappedLinkIsAnotherFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		f := File(filepath.Join(dir, "key"))
-		wantKeys(t, f, "test-key-1", "")
+		wantKeys(t, f, "test-key-0123456789-1", "")
 		swap("2")
-		wantKeys(t, f, "test-key-2", "")
+		wantKeys(t, f, "test-key-0123456789-2", "")
 	})
 }
 
@@ -109,9 +109,9 @@ func TestASwappedLinkIsAnotherFile(t *testing.T) {
 func TestAHalfWrittenFileIsNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "key")
-		write(t, path, "test-key-1")
+		write(t, path, "test-key-0123456789-1")
 		f := File(path)
-		wantKeys(t, f, "test-key-1", "")
+		wantKeys(t, f, "test-key-0123456789-1", "")
 		steps := func(texts ...string) {
 			for _, text := range texts {
 				write(t, path, text)
@@ -119,20 +119,23 @@ func TestAHalfWrittenFileIsNotRead(t *testing.T) {
 			}
 		}
 		done := make(chan bool)
-		go func() { steps("", "test-key", "test-key-2\ntest-", "test-key-2\ntest-key-3"); close(done) }()
+		go func() {
+			steps("", "test-key", "test-key-0123456789-2\ntest-", "test-key-0123456789-2\ntest-key-0123456789-3")
+			close(done)
+		}()
 		time.Sleep(time.Millisecond)
-		wantKeys(t, f, "test-key-2 test-key-3", "")
+		wantKeys(t, f, "test-key-0123456789-2 test-key-0123456789-3", "")
 		<-done
 
 		go func() {
-			steps("", "test-key-4", "", "test-key-44", "", "test-key-444", "", "test-key-4444")
+			steps("", "test-key-0123456789-4", "", "test-key-0123456789-44", "", "test-key-0123456789-444", "", "test-key-0123456789-4444")
 			done <- true
 		}()
 		done = make(chan bool)
 		time.Sleep(time.Millisecond)
 		wantKeys(t, f, "", "changes while it is read")
 		<-done
-		wantKeys(t, f, "test-key-4444", "")
+		wantKeys(t, f, "test-key-0123456789-4444", "")
 	})
 }
 
@@ -140,13 +143,13 @@ func TestSpoiltFilesAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "key")
-		write(t, path, "test-key-1")
+		write(t, path, "test-key-0123456789-1")
 		f := File(path)
-		wantKeys(t, f, "test-key-1", "")
+		wantKeys(t, f, "test-key-0123456789-1", "")
 		for text, why := range map[string]string{
-			"":                                   "no key",
-			"test-key-2 ?":                       "space",
-			strings.Repeat("test-key-2\n", 6000): "longer than",
+			"":                        "no key",
+			"test-key-0123456789-2 ?": "space",
+			strings.Repeat("test-key-0123456789-2\n", 6000): "longer than",
 		} {
 			write(t, path, text)
 			wantKeys(t, f, "", why)
@@ -155,8 +158,8 @@ func TestSpoiltFilesAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantKeys(t, f, "", "no such file")
-		write(t, path, "test-key-3")
-		wantKeys(t, f, "test-key-3", "")
+		write(t, path, "test-key-0123456789-3")
+		wantKeys(t, f, "test-key-0123456789-3", "")
 
 		wantKeys(t, File(dir), "", "no regular file")
 		pipe := filepath.Join(dir, "pipe")
@@ -170,10 +173,10 @@ func TestSpoiltFilesAreRefused(t *testing.T) {
 func TestWhoGivesUpDoesNotWaitForAFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "key")
-		write(t, path, "test-key-1")
+		write(t, path, "test-key-0123456789-1")
 		f := File(path)
-		wantKeys(t, f, "test-key-1", "")
-		write(t, path, "test-key-22")
+		wantKeys(t, f, "test-key-0123456789-1", "")
+		write(t, path, "test-key-0123456789-22")
 		ctx, cancel := context.WithTimeout(t.Context(), settling/2)
 		defer cancel()
 		if keys, err := f.Read(ctx); err == nil {

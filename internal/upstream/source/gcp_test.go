@@ -61,26 +61,26 @@ func gcpAnswers(t *testing.T, token, answer string) http.HandlerFunc {
 func TestGCPGivesTheKeysToAMachine(t *testing.T) {
 	v := gcpVault(t)
 	for payload, want := range map[string]string{
-		"test-key-1\n":                         "test-key-1",
-		`{"keys":["test-key-2","test-key-1"]}`: "test-key-2 test-key-1",
+		"test-key-0123456789-1\n":                                    "test-key-0123456789-1",
+		`{"keys":["test-key-0123456789-2","test-key-0123456789-1"]}`: "test-key-0123456789-2 test-key-0123456789-1",
 	} {
 		wantKeys(t, v.open(t, serve(t, gcpAnswers(t, "test-access-1", gcpAnswer(payload)))), want, "")
 		v = gcpVault(t)
 	}
-	right := gcpAnswer("test-key-1")
+	right := gcpAnswer("test-key-0123456789-1")
 	for answer, want := range map[string]string{
 		strings.Replace(right, `"dataCrc32c":"`, `"dataCrc32c":"1`, 1): "checksum",
 		strings.Replace(right, `"dataCrc32c":"`, `"dataCrc32c":"-`, 1): "checksum",
 		strings.Replace(right, "dGVz", "dGVy", 1):                      "checksum",
 		strings.Replace(right, "dGVz", "dG*z", 1):                      "not what it should be",
 		`{"name":"x"}`: "no key",
-		`{"payload":{"data":"dGVzdC1rZXktMQ==","data":"dGVzdA=="}}`: "not what it should be",
+		`{"payload":{"data":"dGVzdC1rZXktMDEyMzQ1Njc4OS0x","data":"dGVzdA=="}}`: "not what it should be",
 	} {
 		wantKeys(t, gcpVault(t).open(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, answer) })), "", want)
 	}
 	// A version that was made without a checksum has none.
 	v = gcpVault(t)
-	wantKeys(t, v.open(t, serve(t, gcpAnswers(t, "test-access-1", `{"payload":{"data":"dGVzdC1rZXktMQ=="}}`))), "test-key-1", "")
+	wantKeys(t, v.open(t, serve(t, gcpAnswers(t, "test-access-1", `{"payload":{"data":"dGVzdC1rZXktMDEyMzQ1Njc4OS0x"}}`))), "test-key-0123456789-1", "")
 
 	for _, name := range []string{"openai", "projects/p/secrets/s/versions/1", "projects/../secrets/s", "projects/p/secrets/"} {
 		if _, err := Open(t.Context(), "gcp-sm", name, Options{}); err == nil {
@@ -99,24 +99,24 @@ func TestAnAccessTokenIsUsedForAsLongAsItLasts(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		io.WriteString(w, gcpAnswer("test-key-1"))
+		io.WriteString(w, gcpAnswer("test-key-0123456789-1"))
 	}))
-	wantKeys(t, s, "test-key-1", "")
-	wantKeys(t, s, "test-key-1", "")
+	wantKeys(t, s, "test-key-0123456789-1", "")
+	wantKeys(t, s, "test-key-0123456789-1", "")
 	if asked.Load() != 1 {
 		t.Errorf("%d tokens for two readings", asked.Load())
 	}
 	wantKeys(t, s, "", "refuses us (401)")
-	wantKeys(t, s, "test-key-1", "")
+	wantKeys(t, s, "test-key-0123456789-1", "")
 	if asked.Load() != 2 {
 		t.Errorf("%d tokens after one was refused, want 2", asked.Load())
 	}
 
 	v.env["GCE_METADATA_HOST"] = metadata(t, &asked, 30) // about to end
-	s = v.open(t, serve(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, gcpAnswer("test-key-1")) }))
+	s = v.open(t, serve(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, gcpAnswer("test-key-0123456789-1")) }))
 	asked.Store(0)
-	wantKeys(t, s, "test-key-1", "")
-	wantKeys(t, s, "test-key-1", "")
+	wantKeys(t, s, "test-key-0123456789-1", "")
+	wantKeys(t, s, "test-key-0123456789-1", "")
 	if asked.Load() != 2 {
 		t.Errorf("%d tokens; one that ends within a minute is not kept", asked.Load())
 	}
@@ -128,16 +128,16 @@ func TestWhatIsNoMetadataServerIsNotBelieved(t *testing.T) {
 		want string
 	}{
 		"no flavour": {func(w http.ResponseWriter, _ *http.Request) {
-			io.WriteString(w, `{"access_token":"test-key-1","expires_in":60}`)
+			io.WriteString(w, `{"access_token":"test-key-0123456789-1","expires_in":60}`)
 		}, "no metadata server"},
 		"no role": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, "GOOGLE_APPLICATION_CREDENTIALS"},
 		"rubbish": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Metadata-Flavor", "Google")
-			io.WriteString(w, `test-key-1`)
+			io.WriteString(w, `test-key-0123456789-1`)
 		}, "not what it should be"},
 		"a line in the token": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Metadata-Flavor", "Google")
-			io.WriteString(w, `{"access_token":"test-key-1\r\nX: y","expires_in":60}`)
+			io.WriteString(w, `{"access_token":"test-key-0123456789-1\r\nX: y","expires_in":60}`)
 		}, "not what it should be"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -193,17 +193,17 @@ func TestGCPGivesTheKeysToAServiceAccount(t *testing.T) {
 	})
 	v := gcpVault(t)
 	v.env["GOOGLE_APPLICATION_CREDENTIALS"], public = accountFile(t, tokenURL)
-	wantKeys(t, v.open(t, serve(t, gcpAnswers(t, "test-access-1", gcpAnswer("test-key-1")))), "test-key-1", "")
+	wantKeys(t, v.open(t, serve(t, gcpAnswers(t, "test-access-1", gcpAnswer("test-key-0123456789-1")))), "test-key-0123456789-1", "")
 
 	refused := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) })
 	clear, _ := accountFile(t, "http://oauth.example/token")
 	deleted, _ := accountFile(t, refused)
 	spoilt := filepath.Join(t.TempDir(), "a.json")
-	write(t, spoilt, `{"type":"service_account","client_email":"a","private_key":"test-key-1"}`)
+	write(t, spoilt, `{"type":"service_account","client_email":"a","private_key":"test-key-0123456789-1"}`)
 	other := filepath.Join(t.TempDir(), "b.json")
 	write(t, other, `{"type":"external_account"}`)
 	rubbish := filepath.Join(t.TempDir(), "c.json")
-	write(t, rubbish, `test-key-1`)
+	write(t, rubbish, `test-key-0123456789-1`)
 	for path, want := range map[string]string{
 		"/nowhere/account.json": "no such file", clear: "must be https", deleted: "signature is not taken",
 		spoilt: "no RSA key", other: "not the key of a service account", rubbish: "no JSON",

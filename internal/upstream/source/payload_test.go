@@ -22,17 +22,17 @@ func reveal(keys []secret.String) (all []string) {
 
 func TestKeysAreReadInTheirOrder(t *testing.T) {
 	for payload, want := range map[string][]string{
-		"test-key-1":                         {"test-key-1"},
-		"test-key-1\n":                       {"test-key-1"},
-		"\ufefftest-key-1\r\ntest-key-2\r\n": {"test-key-1", "test-key-2"},
-		"# new\ntest-key-2\n\n# old\ntest-key-1 # till June":                        {"test-key-2", "test-key-1"},
-		"test-key-1, test-key-2\n,test-key-3,":                                      {"test-key-1", "test-key-2", "test-key-3"},
-		"test-key-1\ntest-key-2\ntest-key-1":                                        {"test-key-1", "test-key-2"},
-		"test-key#1":                                                                {"test-key#1"},
-		`{"keys":["test-key-2","test-key-1"]}`:                                      {"test-key-2", "test-key-1"},
-		`{"OPENAI_API_KEY":"test-key-1","DB_PASSWORD":"not-ours-0"}`:                {"test-key-1"},
-		`{"OPENAI_API_KEYS":"test-key-2,test-key-3","OPENAI_API_KEY":"test-key-1"}`: {"test-key-1", "test-key-2", "test-key-3"},
-		` {"OPENAI_API_KEYS":["test-key-2"],"keys":null} `:                          {"test-key-2"},
+		"test-key-0123456789-1":                                                                                      {"test-key-0123456789-1"},
+		"test-key-0123456789-1\n":                                                                                    {"test-key-0123456789-1"},
+		"\ufefftest-key-0123456789-1\r\ntest-key-0123456789-2\r\n":                                                   {"test-key-0123456789-1", "test-key-0123456789-2"},
+		"# new\ntest-key-0123456789-2\n\n# old\ntest-key-0123456789-1 # till June":                                   {"test-key-0123456789-2", "test-key-0123456789-1"},
+		"test-key-0123456789-1, test-key-0123456789-2\n,test-key-0123456789-3,":                                      {"test-key-0123456789-1", "test-key-0123456789-2", "test-key-0123456789-3"},
+		"test-key-0123456789-1\ntest-key-0123456789-2\ntest-key-0123456789-1":                                        {"test-key-0123456789-1", "test-key-0123456789-2"},
+		"test-key-0123456789#1":                                                                                      {"test-key-0123456789#1"},
+		`{"keys":["test-key-0123456789-2","test-key-0123456789-1"]}`:                                                 {"test-key-0123456789-2", "test-key-0123456789-1"},
+		`{"OPENAI_API_KEY":"test-key-0123456789-1","DB_PASSWORD":"not-ours-0"}`:                                      {"test-key-0123456789-1"},
+		`{"OPENAI_API_KEYS":"test-key-0123456789-2,test-key-0123456789-3","OPENAI_API_KEY":"test-key-0123456789-1"}`: {"test-key-0123456789-1", "test-key-0123456789-2", "test-key-0123456789-3"},
+		` {"OPENAI_API_KEYS":["test-key-0123456789-2"],"keys":null} `:                                                {"test-key-0123456789-2"},
 	} {
 		got, err := parse([]byte(payload))
 		if diff := cmp.Diff(want, reveal(got)); diff != "" || err != nil {
@@ -42,34 +42,35 @@ func TestKeysAreReadInTheirOrder(t *testing.T) {
 }
 
 func TestWhatIsNoSetOfKeysIsRefused(t *testing.T) {
-	many := strings.Repeat("test-key-%d\n", 17)
+	many := strings.Repeat("test-key-0123456789-%d\n", 17)
 	var places []any
 	for n := range 17 {
 		places = append(places, n)
 	}
 	for payload, want := range map[string]string{
-		"":                          "no key",
-		" \r\n\t":                   "no key",
-		"# test-key-1":              "no key",
-		"{}":                        "no key",
-		`{"keys":[]}`:               "no key",
-		`{"password":"test-key-1"}`: "no key",
-		"short":                     "too short",
-		strings.Repeat("k", 513):    "too long",
-		"Access denied for you":     "holds a space",
-		"test-key-1\x00":            "no key has",
-		"tést-key-1":                "no key has",
-		`"test-key-1"`:              "something around it",
-		"OPENAI_API_KEY=test-key-1": "something around it",
-		"<html>test-key-1</html>":   "one key per line",
-		`["test-key-1"]`:            "one key per line",
-		`{"keys":["test-key-1"`:     "no valid JSON",
-		`{"keys":["test-key-1"],"keys":["test-key-2"]}`: "no valid JSON",
-		`{"keys":{"a":"test-key-1"}}`:                   "one key per line",
-		`{"keys":["test-key-1",7]}`:                     "one key per line",
-		`{"OPENAI_API_KEY":12345678}`:                   "one key per line",
-		"sk-admin-1234":                                 "admin key",
-		fmt.Sprintf(many, places...):                    "more than 16",
+		"":                                     "no key",
+		" \r\n\t":                              "no key",
+		"# test-key-0123456789-1":              "no key",
+		"{}":                                   "no key",
+		`{"keys":[]}`:                          "no key",
+		`{"password":"test-key-0123456789-1"}`: "no key",
+		"undefined":                            "too short",
+		"short":                                "too short",
+		strings.Repeat("k", 513):               "too long",
+		"Access denied for you":                "holds a space",
+		"test-key-0123456789-1\x00":            "no key has",
+		"tést-key-1":                           "no key has",
+		`"test-key-0123456789-1"`:              "something around it",
+		"OPENAI_API_KEY=test-key-0123456789-1": "something around it",
+		"<html>test-key-0123456789-1</html>":   "one key per line",
+		`["test-key-0123456789-1"]`:            "one key per line",
+		`{"keys":["test-key-0123456789-1"`:     "no valid JSON",
+		`{"keys":["test-key-0123456789-1"],"keys":["test-key-0123456789-2"]}`: "no valid JSON",
+		`{"keys":{"a":"test-key-0123456789-1"}}`:                              "one key per line",
+		`{"keys":["test-key-0123456789-1",7]}`:                                "one key per line",
+		`{"OPENAI_API_KEY":12345678}`:                                         "one key per line",
+		"sk-admin-1234":                                                       "admin key",
+		fmt.Sprintf(many, places...):                                          "more than 16",
 	} {
 		got, err := parse([]byte(payload))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "test-key") {
@@ -82,15 +83,15 @@ func TestWhatIsNoSetOfKeysIsRefused(t *testing.T) {
 var ours = regexp.MustCompile(`^(holds no key|is no valid JSON|holds more than 16 keys|` + regexp.QuoteMeta(errForm.Error()) +
 	`|the key at place \d+ (is too (short|long) to be (a whole|a) key: it has \d+ bytes` +
 	`|holds a space, or a character that no key has: copy it again` +
-	`|is an admin key, which can do far more than is needed here: make an ordinary one` +
+	`|is no key: it has no digits, or no letters|is an admin key, which can do far more than is needed here: make an ordinary one` +
 	`|has something around it: put the key alone, without quotes or a name))$`)
 
 // FuzzPayload: what is read as keys are keys, whole and once each, and read the same
 // from the other form; what is not is refused without a byte of it.
 func FuzzPayload(f *testing.F) {
 	for _, s := range []string{
-		"test-key-1", "# a\ntest-key-1 # b\r\ntest-key-2,test-key-3", `{"keys":["test-key-1"],"x":{"keys":1}}`,
-		`{"OPENAI_API_KEY":"test-key-1","OPENAI_API_KEYS":"a,b"}`, "{", "<", "\ufeff", `{"keys":["\ud800test-key"]}`, "a b", `{"Keys":["test-key-1"]}`,
+		"test-key-0123456789-1", "# a\ntest-key-0123456789-1 # b\r\ntest-key-0123456789-2,test-key-0123456789-3", `{"keys":["test-key-0123456789-1"],"x":{"keys":1}}`,
+		`{"OPENAI_API_KEY":"test-key-0123456789-1","OPENAI_API_KEYS":"a,b"}`, "{", "<", "\ufeff", `{"keys":["\ud800test-key"]}`, "a b", `{"Keys":["test-key-0123456789-1"]}`,
 	} {
 		f.Add([]byte(s))
 	}

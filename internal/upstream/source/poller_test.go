@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func key(n string) upstream.Key {
-	return upstream.Key{Secret: secret.New("test-key-" + n), Source: "test"}
+	return upstream.Key{Secret: secret.New("test-key-0123456789-" + n), Source: "test"}
 }
 
 // script is a source that answers with the next of its steps, the last for ever, and
@@ -229,7 +229,7 @@ func TestAStopIsNoFailure(t *testing.T) {
 // the keys of the other would seem to be all.
 func TestOnlyWholeSetsAreJoined(t *testing.T) {
 	one := Env(key("1"), key("2"))
-	if got, err := Join(one, Env(key("2"), key("3"))).Read(t.Context()); err != nil || len(got) != 3 || !got[2].Secret.Equal("test-key-3") {
+	if got, err := Join(one, Env(key("2"), key("3"))).Read(t.Context()); err != nil || len(got) != 3 || !got[2].Secret.Equal("test-key-0123456789-3") {
 		t.Errorf("%d keys, %v; want 1, 2, 3", len(got), err)
 	}
 	if got, err := Join(one, &script{steps: []step{fails}}).Read(t.Context()); err == nil || got != nil {

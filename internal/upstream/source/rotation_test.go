@@ -19,7 +19,7 @@ import (
 // emptied file and a lost one change nothing, the right key takes over.
 func TestAKeyInAFileIsRotatedWithoutARestart(t *testing.T) {
 	openai := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if key := r.Header.Get("Authorization"); key != "Bearer test-key-1" && key != "Bearer test-key-2" {
+		if key := r.Header.Get("Authorization"); key != "Bearer test-key-0123456789-1" && key != "Bearer test-key-0123456789-2" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
@@ -27,7 +27,7 @@ func TestAKeyInAFileIsRotatedWithoutARestart(t *testing.T) {
 	}))
 	defer openai.Close()
 	path := filepath.Join(t.TempDir(), "key")
-	write(t, path, "test-key-1\n")
+	write(t, path, "test-key-0123456789-1\n")
 	f := File(path)
 	keys, err := f.Read(t.Context())
 	if err != nil {
@@ -68,7 +68,7 @@ func TestAKeyInAFileIsRotatedWithoutARestart(t *testing.T) {
 			}
 		}
 	}
-	write(t, path, "test-key-3\n")
+	write(t, path, "test-key-0123456789-3\n")
 	p.Reload()
 	until(upstream.SourceFailed)
 	write(t, path, "")
@@ -80,7 +80,7 @@ func TestAKeyInAFileIsRotatedWithoutARestart(t *testing.T) {
 	if got := client.Keys(); len(got) != 1 || got[0].Fingerprint != upstream.Fingerprint(keys[0].Secret) || got[0].State != upstream.Active || got[0].Source != "file "+path {
 		t.Errorf("the keys are %+v", got)
 	}
-	write(t, path, "test-key-2\ntest-key-1\n")
+	write(t, path, "test-key-0123456789-2\ntest-key-0123456789-1\n")
 	p.Reload()
 	until(upstream.SourceFailed, upstream.SourceFailed, upstream.SourceBack, upstream.Rotated)
 	got, err := client.Ask(t.Context(), upstream.Question{Body: []byte(`{}`)})

@@ -47,7 +47,7 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 func TestAVaultInTroubleGivesNoKeys(t *testing.T) {
 	var stolen atomic.Int32
 	thief := serve(t, func(http.ResponseWriter, *http.Request) { stolen.Add(1) })
-	const leak = "test-key-that-must-not-show"
+	const leak = "test-key-0123456789-that-must-not-show"
 	answer := func(status int, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(status)
@@ -189,7 +189,7 @@ func dopplerVault(t *testing.T) vault {
 				return
 			}
 			w.Header().Set("Content-Type", "application/json; charset=utf-8")
-			io.WriteString(w, `{"DOPPLER_CONFIG":"prd","DOPPLER_ENVIRONMENT":"prd","DOPPLER_PROJECT":"backend","OPENAI_API_KEY":"test-key-1","OPENAI_API_KEYS":"test-key-2\ntest-key-1"}`)
+			io.WriteString(w, `{"DOPPLER_CONFIG":"prd","DOPPLER_ENVIRONMENT":"prd","DOPPLER_PROJECT":"backend","OPENAI_API_KEY":"test-key-0123456789-1","OPENAI_API_KEYS":"test-key-0123456789-2\ntest-key-0123456789-1"}`)
 		},
 	}
 }
@@ -197,7 +197,7 @@ func dopplerVault(t *testing.T) vault {
 func TestDopplerGivesTheKeysOfAConfig(t *testing.T) {
 	v := dopplerVault(t)
 	s := v.open(t, serve(t, v.right)+"/")
-	wantKeys(t, s, "test-key-1 test-key-2", "")
+	wantKeys(t, s, "test-key-0123456789-1 test-key-0123456789-2", "")
 
 	for _, tt := range []struct {
 		name  string
