@@ -48,11 +48,11 @@ func newBatch(l *Ledger, tx *bbolt.Tx) *batch {
 
 // do carries out o. An error here is the file's; a refusal is in o.err.
 func (b *batch) do(o *op) error {
+	if o.ask != nil && o.ask.over.Load() {
+		return nil // nobody waits any more
+	}
 	switch o.verb {
 	case reserve:
-		if o.ask.over.Load() {
-			return nil // nobody waits any more
-		}
 		refusal, err := b.reserve(o.hold)
 		o.err = refusal
 		return err

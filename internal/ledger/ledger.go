@@ -63,9 +63,10 @@ type Options struct {
 	// forgets that it was; after a crash in between, once more. Without it they are
 	// left to a process that keeps records. BeforeEnd is called before the end of a
 	// call, or of an orphan, becomes durable: what is on record by then is so of every
-	// call that ended. The goroutine that writes the ledger waits for both.
+	// call that ended. An error of its keeps the whole batch from becoming so. The
+	// goroutine that writes the ledger waits for both.
 	Orphan    func(Orphan)
-	BeforeEnd func()
+	BeforeEnd func() error
 
 	Log *slog.Logger // nil logs nothing
 
@@ -110,7 +111,7 @@ func Open(ctx context.Context, opts Options) (*Ledger, error) {
 		opts.Event = func(Event) {}
 	}
 	if opts.BeforeEnd == nil {
-		opts.BeforeEnd = func() {}
+		opts.BeforeEnd = func() error { return nil }
 	}
 	if opts.commit == nil {
 		opts.commit = (*bbolt.Tx).Commit
@@ -202,8 +203,9 @@ func (l *Ledger) Flush(ctx context.Context) error {
 }
 
 // Standing is where everything and user stand, in the windows of this moment.
-func (l *Ledger) Standing(ctx context.Context, user User) (s Standing, err error) {
-	err = l.look(ctx, func(b *batch) error {
+func (l *Ledger) Standing(ctx context.Context, user User) (Standing, error) {
+	var s Standing
+	err := l.look(ctx, func(b *batch) error {
 		for i, key := range accountsOf(b.day, user.Key) {
 			a, err := b.account(key)
 			if err != nil {
@@ -213,7 +215,10 @@ func (l *Ledger) Standing(ctx context.Context, user User) (s Standing, err error
 		}
 		return nil
 	})
-	return s, err
+	if err != nil {
+		return Standing{}, err // who gave up must not look at what the writer may still be writing
+	}
+	return s, nil
 }
 
 // Observe is told the Date of each of the provider's answers: the only witness

@@ -114,7 +114,10 @@ func (l *Ledger) Enable(ctx context.Context, r EnableRequest) (was bool, err err
 		was, err = b.enable(mark, r.By, r.Why)
 		return err
 	})
-	return was, err
+	if err != nil {
+		return false, err // see Standing
+	}
+	return was, nil
 }
 
 // EnableUser is Enable for a pseudonym, by an operator without a name.
@@ -141,7 +144,10 @@ func (l *Ledger) Stops(ctx context.Context) ([]Stop, error) {
 		all = b.stopsInForce()
 		return nil
 	})
-	return all, err
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
 }
 
 func (b *batch) stopsInForce() (all []Stop) {
@@ -152,6 +158,29 @@ func (b *batch) stopsInForce() (all []Stop) {
 	}
 	slices.SortStableFunc(all, func(a, b Stop) int { return cmp.Compare(a.Since.Unix(), b.Since.Unix()) })
 	return all
+}
+
+// AnyIssuer is the key under which everybody of an id is stopped, whoever made their
+// tokens: for an operator who knows no more. Look for it with Stopped, too. An id may
+// have MaxAnyIssuer bytes for that.
+func AnyIssuer(id string) string { return anyIssuer + id }
+
+const (
+	anyIssuer = "id:" // no pseudonym has a colon
+
+	// MaxAnyIssuer is what of a key's bytes is left for an id.
+	MaxAnyIssuer = 200
+)
+
+// StoppedUser is Stopped for a user and everybody of the same id.
+func (l *Ledger) StoppedUser(key, id string) error {
+	if l.switches.Load() == nil {
+		return nil
+	}
+	if err := l.Stopped(key); err != nil {
+		return err
+	}
+	return l.Stopped(AnyIssuer(id))
 }
 
 // Stopped refuses a user who is disabled, or anybody while everything is. It is for

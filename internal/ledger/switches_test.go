@@ -135,7 +135,7 @@ func TestStopsOfTheFirstVersionKeepTheirNames(t *testing.T) {
 // TestRecordsAreWrittenBeforeTheCommit watches the order itself.
 func TestRecordsAreWrittenBeforeTheCommit(t *testing.T) {
 	var order collected[string]
-	opts := ledger.Options{Dir: t.TempDir(), BeforeEnd: func() { order.add("record") }}.WithCommit(func(tx *bbolt.Tx) error {
+	opts := ledger.Options{Dir: t.TempDir(), BeforeEnd: func() error { order.add("record"); return nil }}.WithCommit(func(tx *bbolt.Tx) error {
 		order.add("commit")
 		return tx.Commit()
 	})

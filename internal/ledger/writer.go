@@ -88,7 +88,9 @@ func (l *Ledger) seal(b *batch) (changed bool, err error) {
 		return false, err
 	}
 	if b.ended {
-		l.opts.BeforeEnd()
+		if err := l.opts.BeforeEnd(); err != nil {
+			return false, err
+		}
 	}
 	return b.changed, nil
 }

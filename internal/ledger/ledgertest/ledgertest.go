@@ -37,7 +37,7 @@ type Hooks struct {
 	Clock     ledger.Clock
 	Event     func(ledger.Event)
 	Orphan    func(ledger.Orphan)
-	BeforeEnd func()
+	BeforeEnd func() error
 }
 
 // Store is where a ledger outlives its process.
@@ -124,7 +124,7 @@ func (b *bench) open() {
 	b.Helper()
 	l, err := b.store.Open(Hooks{
 		Clock: b.clock.Read, Event: func(e ledger.Event) { b.told <- e },
-		Orphan: func(o ledger.Orphan) { b.orphans <- o }, BeforeEnd: func() { b.ends.Add(1) },
+		Orphan: func(o ledger.Orphan) { b.orphans <- o }, BeforeEnd: func() error { b.ends.Add(1); return nil },
 	})
 	if err != nil {
 		b.Fatal(err)
