@@ -9,7 +9,7 @@ PARALLEL = -parallel 4
 TOOL = go tool -modfile=.ci/tools.mod
 FUZZTIME = 10s
 
-.PHONY: help run test lint audit fuzz cover bench build soak e2e
+.PHONY: help run test drill lint audit fuzz cover bench build soak e2e
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -18,8 +18,11 @@ run: ## try it: a server with a built-in simulator of OpenAI, no key needed (ARG
 	@echo "building; the first time takes about a minute"
 	@go build -trimpath -o bin/keyshield ./cmd/keyshield && exec bin/keyshield dev $(ARGS)
 
-test: ## the whole suite, with -race where a C compiler is there (TESTFLAGS=-v)
-	@$(UNSET); set -x; go test $(RACE) $(PARALLEL) $(TESTFLAGS) ./...
+test: ## the whole suite, with -race where a C compiler is there (TESTFLAGS=-v); but for the drills
+	@$(UNSET); set -x; go test $(RACE) $(PARALLEL) -skip '^TestDrill' $(TESTFLAGS) ./...
+
+drill: ## what the operator is there for: a stolen token, a revoked key, a dead vault, every alert and switch
+	@$(UNSET); go test $(RACE) $(PARALLEL) -count=1 -run '^TestDrill' $(TESTFLAGS) ./cmd/keyshield
 
 lint: ## gofmt, go vet, staticcheck, go mod tidy
 	@out=$$(gofmt -l api cmd deploy internal); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,6 +23,12 @@ import (
 // loopback and without TLS, and returns its address.
 func caddyBefore(t *testing.T, upstream string) string {
 	t.Helper()
+	return caddyWith(t, "Caddyfile", upstream)
+}
+
+// caddyWith is caddyBefore with another configuration.
+func caddyWith(t *testing.T, config, upstream string) string {
+	t.Helper()
 	binary, err := exec.LookPath("caddy")
 	if err != nil {
 		skipUnlessRequired(t, "caddy", "caddy is not installed")
@@ -28,7 +36,7 @@ func caddyBefore(t *testing.T, upstream string) string {
 	site := fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
 	home := t.TempDir()
 	var said strings.Builder
-	caddy := exec.Command(binary, "run", "--config", "Caddyfile", "--adapter", "caddyfile")
+	caddy := exec.Command(binary, "run", "--config", config, "--adapter", "caddyfile")
 	caddy.Env = []string{"DOMAIN=" + site, "UPSTREAM=" + upstream, "HOME=" + home, "XDG_DATA_HOME=" + home, "XDG_CONFIG_HOME=" + home}
 	caddy.Stdout, caddy.Stderr = &said, &said
 	if err := caddy.Start(); err != nil {
@@ -103,6 +111,41 @@ func TestCaddyReplacesForwardingHeadersOfClients(t *testing.T) {
 	}
 	if server := answer.Header.Get("Server"); server != "" {
 		t.Errorf("Server: %s", server)
+	}
+}
+
+// TestCaddyKeepsTheOperatorsPagesIn with the lines that README.md has for it, and
+// everything else comes through.
+func TestCaddyKeepsTheOperatorsPagesIn(t *testing.T) {
+	lines := regexp.MustCompile(`(?ms)^    @inside \{\n.*?^    respond @inside 404\n`).FindString(read(t, "README.md"))
+	const before = "\treverse_proxy "
+	whole, proxy, found := strings.Cut(read(t, "Caddyfile"), before)
+	if lines == "" || !found {
+		t.Fatalf("the lines are %q; does the Caddyfile have a reverse_proxy: %v", lines, found)
+	}
+	config := filepath.Join(t.TempDir(), "Caddyfile")
+	if err := os.WriteFile(config, []byte(whole+lines+before+proxy), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(upstream.Close)
+	site := caddyWith(t, config, upstream.Listener.Addr().String())
+	for path, want := range map[string]int{
+		"/admin": 404, "/admin/": 404, "/admin/api/overview": 404, "/%61dmin/api/overview": 404, "/metrics": 404,
+		"/": 200, "/livez": 200, "/api/generate-text": 200, "/v1/models": 200,
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, site+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, answer.StatusCode, want)
+		}
 	}
 }
 

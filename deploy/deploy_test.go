@@ -15,7 +15,7 @@ import (
 )
 
 // secrets may also be given as NAME_FILE.
-var secrets = []string{"OPENAI_API_KEY", "JWT_SECRET"}
+var secrets = []string{"OPENAI_API_KEY", "JWT_SECRET", "ADMIN_TOKEN"}
 
 // platformVariables belong to the platforms, not to us.
 var platformVariables = []string{

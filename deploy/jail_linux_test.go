@@ -240,7 +240,7 @@ func TestImageServesFromAnEmptyReadOnlyRootAsNobody(t *testing.T) {
 	secret := rand.Text() + rand.Text()
 	env := []string{
 		"TRUSTED_PROXY=none", "ALLOWED_ORIGINS=none",
-		"OPENAI_API_KEY=test-key-of-the-jail", "OPENAI_BASE_URL=" + oneAnswer(t), "JWT_SECRET=" + secret,
+		"OPENAI_API_KEY=test-key-of-the-jail-1", "OPENAI_BASE_URL=" + oneAnswer(t), "JWT_SECRET=" + secret,
 	}
 	for name, value := range imageEnv(t) {
 		env = append(env, name+"="+value)

@@ -145,6 +145,21 @@ func TestComposeHandsSecretsOverAsFiles(t *testing.T) {
 	}
 }
 
+// TestComposeTellsSlackOnceItsLinesAreIn: whoever takes the # away has a file in which
+// the address reaches the server like every other secret.
+func TestComposeTellsSlackOnceItsLinesAreIn(t *testing.T) {
+	text := regexp.MustCompile(`(?m)^( *)# ((?:- |  file: \.\./secrets/)?alert_slack_url:?|ALERT_SLACK_URL_FILE: .*)$`).ReplaceAllString(read(t, "compose.yaml"), "$1$2")
+	var file composeFile
+	if err := yaml.Unmarshal([]byte(text), &file); err != nil {
+		t.Fatal(err)
+	}
+	s := file.Services["keyshield"]
+	const name = "alert_slack_url"
+	if at := s.Environment["ALERT_SLACK_URL_FILE"]; at != "/run/secrets/"+name || !slices.Contains(s.Secrets, name) || file.Secrets[name].File != "../secrets/"+name {
+		t.Errorf("ALERT_SLACK_URL_FILE is %q, the service has %v, and the secret is read from %q", at, s.Secrets, file.Secrets[name].File)
+	}
+}
+
 func TestComposeLetsStreamsEnd(t *testing.T) {
 	for name, s := range compose(t).Services {
 		d, err := time.ParseDuration(s.StopGracePeriod)
@@ -196,9 +211,10 @@ type renderFile struct {
 			SizeGB    int    `yaml:"sizeGB"`
 		}
 		EnvVars []struct {
-			Key   string
-			Value *string
-			Sync  *bool
+			Key           string
+			Value         *string
+			Sync          *bool
+			GenerateValue bool `yaml:"generateValue"`
 		} `yaml:"envVars"`
 	}
 }
@@ -223,7 +239,10 @@ func TestRenderBuildsOurImageAndAsksForSecrets(t *testing.T) {
 
 	values := map[string]string{}
 	for _, v := range s.EnvVars {
-		if v.Value == nil && (v.Sync == nil || *v.Sync) {
+		if v.GenerateValue != (v.Key == "ADMIN_TOKEN") {
+			t.Errorf("%s: generateValue is %v; Render makes up the operator's token, and nothing that others must know too", v.Key, v.GenerateValue)
+		}
+		if v.Value == nil && !v.GenerateValue && (v.Sync == nil || *v.Sync) {
 			t.Errorf("%s has neither a value nor sync: false", v.Key)
 			continue
 		}
@@ -300,7 +319,7 @@ func wantPlatformSettings(t *testing.T, file, mode string, values map[string]str
 	if values["TRUSTED_PROXY"] != mode {
 		t.Errorf("%s: TRUSTED_PROXY is %q, want %s: without it all the world shares one limit", file, values["TRUSTED_PROXY"], mode)
 	}
-	for _, name := range append([]string{"ALLOWED_ORIGINS"}, secrets...) {
+	for _, name := range append([]string{"ALLOWED_ORIGINS", "ALERT_SLACK_URL"}, secrets...) {
 		if value, named := values[name]; !named || value != "" {
 			t.Errorf("%s: %s is %q (named: %v), want it asked for", file, name, value, named)
 		}

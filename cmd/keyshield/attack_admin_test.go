@@ -81,9 +81,10 @@ func TestProbesFindNothing(t *testing.T) {
 			}
 		}
 	}
-	for i, path := range probes() { // with the token, too, no detour leads to what there is
+	same := []string{"/admin/", "/%61dmin/", "/metrics?format=prometheus", "/%6detrics"} // as what there is (RFC 3986 §6.2.2.2)
+	for i, path := range probes() {                                                      // with the token, too, no detour leads there
 		got := open.heard(raw("GET", path, address(i), "", "Authorization: Bearer "+adminToken))
-		if strings.HasPrefix(got, "HTTP/1.1 200") && path != "/metrics?format=prometheus" && path != "/%6detrics" {
+		if strings.HasPrefix(got, "HTTP/1.1 200") && !slices.Contains(same, path) {
 			t.Errorf("%s with the token: %.200s", path, got)
 		}
 	}
@@ -133,6 +134,35 @@ func TestTheDoorCannotBeSeen(t *testing.T) {
 	}
 	if acts := audits(t, open.data, audit.Query{Kind: audit.Operator}); len(acts) > 0 {
 		t.Errorf("strangers have changed something: %+v", acts)
+	}
+}
+
+// TestStrangersSeeThePageAndNothingBehindIt: browsers get the dashboard's files, to
+// sign in there. Whoever says that they are one gets no more than those.
+func TestStrangersSeeThePageAndNothingBehindIt(t *testing.T) {
+	t.Parallel()
+	shut := target(t, "TRUSTED_PROXY=1")
+	o := operate(t, "TRUSTED_PROXY=1")
+	o.ask("hi", "Authorization: Bearer "+o.token("somebody-known")).wants200(t, jsonForm)
+	const browser = "Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Site: none"
+	nothing := shut.heard(raw("GET", "/nowhere", address(1), "", browser))
+	for i, path := range append(probes(), "/metrics", "/admin/api/overview", "/admin/api/users", "/admin/api/audit/export", "/admin/api/backup", "/admin/nothing", "/admin/assets/", "/admin/../metrics") {
+		if got := shut.heard(raw("GET", path, address(i), "", browser)); got != nothing && !strings.HasPrefix(got, "HTTP/1.1 400 ") {
+			t.Errorf("without a token in the settings there is %s: %.300s", path, got)
+		}
+		got := o.heard(raw("GET", path, address(i), "", browser))
+		page := slices.Contains([]string{"/admin", "/admin/", "/%61dmin/"}, path)
+		if page == strings.HasPrefix(got, "HTTP/1.1 404 ") || !page && got != nothing && !strings.HasPrefix(got, "HTTP/1.1 400 ") {
+			t.Errorf("%s for a browser: %.300s", path, got)
+		}
+		if page && (strings.Contains(got, "somebody-known") || strings.Contains(got, adminToken) || !strings.Contains(got, "Content-Security-Policy: default-src 'none'")) {
+			t.Errorf("%s tells strangers something: %.2000s", path, got)
+		}
+	}
+	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS"} {
+		if got := o.heard(raw(method, "/admin/", address(2), "", browser)); !strings.HasPrefix(got, "HTTP/1.1 404 ") {
+			t.Errorf("%s /admin/ by a browser: %.300s", method, got)
+		}
 	}
 }
 

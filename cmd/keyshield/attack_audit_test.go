@@ -197,9 +197,17 @@ func rawPost(path, body string, headers ...string) string {
 	return strings.Join(lines, "\r\n") + "\r\n\r\n" + body
 }
 
-// TestNoRecordIsLostUnderLoad: 10,000 requests, paid and refused, of many users at
+// many is n, or less where a run must be short: it takes some seconds.
+func many(n int) int {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}
+
+// TestDrillNoRecordIsLostUnderLoad: 10,000 requests, paid and refused, of many users at
 // once; each has its record, once.
-func TestNoRecordIsLostUnderLoad(t *testing.T) {
+func TestDrillNoRecordIsLostUnderLoad(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	r := start(t, "DATA_DIR="+data, "AUTO_DISABLE=off", "LOG_LEVEL=error", "HOST=127.0.0.1", "PORT="+freePort(t))
@@ -209,7 +217,8 @@ func TestNoRecordIsLostUnderLoad(t *testing.T) {
 	}
 	var mu sync.Mutex
 	outcome := map[string]string{}
-	r.inLines(10_000, 25, func(i int) string {
+	n := many(10_000)
+	r.inLines(n, 25, func(i int) string {
 		text := ""
 		if i%10 == 0 {
 			text = "hi" // the others cost nothing, and so are fast
@@ -220,7 +229,7 @@ func TestNoRecordIsLostUnderLoad(t *testing.T) {
 		defer mu.Unlock()
 		outcome[got.header.Get("X-Request-Id")] = map[int]string{200: audit.OK, 400: audit.Denied, 503: audit.Failed}[got.status] // 503: a machine too slow for the ledger
 	})
-	if len(outcome) != 10_000 {
+	if len(outcome) != n {
 		t.Errorf("%d requests had an id of their own", len(outcome))
 	}
 	r.stop()
@@ -243,9 +252,9 @@ func TestNoRecordIsLostUnderLoad(t *testing.T) {
 	verified(t, data)
 }
 
-// TestKill9LosesNoRecord of a request whose answer was received: it has exactly one
+// TestDrillKill9LosesNoRecord of a request whose answer was received: it has exactly one
 // after the next start, its own, or one that says that nobody knows how it ended.
-func TestKill9LosesNoRecord(t *testing.T) {
+func TestDrillKill9LosesNoRecord(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	m := newMachine(t, data, "LOG_LEVEL=error", "AUTO_DISABLE=off")
@@ -269,15 +278,17 @@ func TestKill9LosesNoRecord(t *testing.T) {
 			}
 		})
 	}
-	const kills = 4
-	for range kills {
+	const kills, between = 4, 40
+	for kill := range kills {
 		m.boot()
-		<-time.After(time.Duration(150+rand.IntN(150)) * time.Millisecond)
+		eventually(t, 10*time.Second, func() bool { mu.Lock(); defer mu.Unlock(); return len(answered) >= (kill+1)*between })
+		<-time.After(rand.N(30 * time.Millisecond))
 		m.kill()
 	}
 	stop()
 	load.Wait()
-	m.boot() // and what the last one left open is written down
+	m.boot()
+	m.rested() // what the dead ones left open is given up, and written down
 
 	var counts map[string]int
 	outcomes := map[string]int{}
@@ -304,8 +315,11 @@ func TestKill9LosesNoRecord(t *testing.T) {
 			t.Errorf("%s has %d records", id, n)
 		}
 	}
+	if outcomes[audit.Unknown] == 0 {
+		t.Error("no call was cut off: this shows little")
+	}
 	t.Logf("%d answers over %d kills; %d of them with another number of records than one; by outcome %v", len(answered), kills, wrong, outcomes)
-	if len(answered) < 50*kills {
+	if len(answered) < kills*between {
 		t.Errorf("%d answers: this shows nothing", len(answered))
 	}
 	verified(t, data)
@@ -333,13 +347,13 @@ func (m *machine) whole(ctx context.Context, token, prompt string) string {
 	return resp.Header.Get("X-Request-Id")
 }
 
-// TestAFloodOfStrangersIsCountedAndNotListed: 20,000 requests without a token fill no
+// TestDrillAFloodOfStrangersIsCountedAndNotListed: 20,000 requests without a token fill no
 // disk, and none of them is forgotten.
-func TestAFloodOfStrangersIsCountedAndNotListed(t *testing.T) {
+func TestDrillAFloodOfStrangersIsCountedAndNotListed(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	r := start(t, "DATA_DIR="+data, "LOG_LEVEL=error", "HOST=127.0.0.1", "PORT="+freePort(t))
-	const floods = 20_000
+	floods := many(20_000)
 	var refused atomic.Int64
 	r.inLines(floods, 4, func(int) string {
 		return "POST /api/generate-text HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
@@ -349,7 +363,7 @@ func TestAFloodOfStrangersIsCountedAndNotListed(t *testing.T) {
 		}
 	})
 	r.stop()
-	if refused.Load() != floods {
+	if refused.Load() != int64(floods) {
 		t.Errorf("%d were refused", refused.Load())
 	}
 	counted := map[string]int64{}
@@ -359,7 +373,7 @@ func TestAFloodOfStrangersIsCountedAndNotListed(t *testing.T) {
 			counted[rec.Code] += rec.Count
 		}
 	}
-	if len(records) >= 20 || counted["token_missing"] != floods {
+	if len(records) >= 20 || counted["token_missing"] != int64(floods) {
 		t.Errorf("%d lines, which count %v: want less than 20, and all of them", len(records), maps.Collect(maps.All(counted)))
 	}
 	verified(t, data)

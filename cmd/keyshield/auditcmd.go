@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -55,6 +56,7 @@ func auditLog(ctx context.Context, p process) int {
 	case a.summary:
 		exit, err = a.tell(ctx, d, p)
 	case a.what == "export" || a.json:
+		a.query.Look = a.what != "export"
 		err = d.ExportAudit(ctx, a.query, p.stdout)
 	default:
 		exit, err = a.show(ctx, d, p)
@@ -77,7 +79,7 @@ func (a *auditing) flags(f *flag.FlagSet) {
 		return
 	}
 	q := &a.query
-	f.DurationVar(&a.since, "since", 0, "only the last 24h, say; with --summary 24h if nothing is said")
+	f.Func("since", "only the last 24h or 7d, say; with --summary 24h if nothing is said", back(&a.since))
 	f.Func("from", "only from this time on, such as 2026-11-21, '2026-11-21 10:00' or 2026-11-21T10:00:00Z (UTC)", instant(&q.From))
 	f.Func("to", "only before this time", instant(&q.To))
 	f.StringVar(&q.User, "user", "", "only of this user, by id or by the key that usage --json shows")
@@ -91,7 +93,13 @@ func (a *auditing) flags(f *flag.FlagSet) {
 		f.IntVar(&q.Limit, "limit", 0, "how many at most; 0 is all")
 		return
 	}
-	f.IntVar(&q.Limit, "limit", -1, fmt.Sprintf("how many at most, the newest (default %d; with --json all)", defaultRecords))
+	q.Limit = -1
+	f.Func("limit", fmt.Sprintf("how many at most, the newest; 0 is all (default %d; with --json all)", defaultRecords), func(s string) (err error) {
+		if q.Limit, err = strconv.Atoi(s); err != nil || q.Limit < 0 {
+			return errors.New("write a whole number from 0 on")
+		}
+		return nil
+	})
 	f.BoolVar(&a.json, "json", false, "print JSON, a record a line, the oldest first (with --limit the newest first); with --summary one object")
 	f.BoolVar(&a.summary, "summary", false, "say on one screen what happened")
 }
@@ -279,6 +287,7 @@ func count64s(n int64, noun string) string {
 
 // eachRecord gives visit the records that q asks for, as they come.
 func eachRecord(ctx context.Context, d desk, q admin.AuditQuery, visit func(audit.Record)) error {
+	q.Look = true
 	from, to := io.Pipe()
 	exported := make(chan struct{})
 	go func() {

@@ -39,6 +39,15 @@ func (s *station) exported(args ...string) (all []audit.Record) {
 	return all
 }
 
+// recorded waits for so many requests in the log: a line is there some milliseconds
+// after its answer.
+func (s *station) recorded(n int) {
+	s.t.Helper()
+	if !eventually(s.t, 10*time.Second, func() bool { return len(s.exported("--kind", "request")) >= n }) {
+		s.t.Errorf("the log has not got %d requests", n)
+	}
+}
+
 func TestAuditFindsARequestByWhatIsKnownOfIt(t *testing.T) {
 	t.Parallel()
 	s := openStation(t, "MAX_PROMPT_CHARS=30")
@@ -46,6 +55,7 @@ func TestAuditFindsARequestByWhatIsKnownOfIt(t *testing.T) {
 	s.ask(strings.Repeat("x", 31)).wants(t, http.StatusBadRequest, "prompt_too_long")
 	s.ask("hello", "Authorization: Bearer nonsense").wants(t, http.StatusForbidden, "token_invalid")
 	id := good.header.Get("X-Request-Id")
+	s.recorded(2)
 	for _, c := range []struct {
 		args []string
 		ids  int // requests
@@ -59,6 +69,7 @@ func TestAuditFindsARequestByWhatIsKnownOfIt(t *testing.T) {
 		{[]string{"--model", "gpt-6-luna"}, 1},
 		{[]string{"--model", "gpt-6-sol"}, 0},
 		{[]string{"--since", "1h", "--kind", "request"}, 2},
+		{[]string{"--since", "7d", "--kind", "request"}, 2},
 		{[]string{"--from", "2020-01-01", "--to", "2020-01-02 10:00"}, 0},
 		{[]string{"--kind", "request", "--limit", "1"}, 1},
 		{[]string{"--user", "nobody"}, 0},
@@ -102,7 +113,7 @@ func TestAuditShowsMoreThanAPage(t *testing.T) {
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for limit, want := range map[string]int{"0": all, "1500": 1500, "1000": 1000, "5": 5, "-1": defaultRecords} {
+	for limit, want := range map[string]int{"0": all, "1500": 1500, "1000": 1000, "5": 5, "100": defaultRecords} {
 		shown := o.ok("audit", "--kind", "request", "--limit", limit)
 		rows := strings.Count(shown, "id-")
 		if rows != want || !strings.Contains(shown, fmt.Sprintf("id-%05d", all-1)) {
@@ -123,6 +134,7 @@ func TestAuditVerifyNamesAFlippedByte(t *testing.T) {
 	for range 3 {
 		s.asks("bob")
 	}
+	s.recorded(3)
 	if said := s.ok("audit", "verify"); !strings.Contains(said, "is as it was written") {
 		t.Errorf("said %q", said)
 	}
@@ -171,6 +183,9 @@ func TestAuditOfNothingSensibleSaysSo(t *testing.T) {
 		{[]string{"--from", "yesterday"}, exitUsage, "write it as 2026-11-21"},
 		{[]string{"--from", "2026-01-02", "--to", "2026-01-01"}, exitUsage, "from must be before to"},
 		{[]string{"--kind", "gossip"}, exitUsage, "say request, operator"},
+		{[]string{"--outcome", "gossip"}, exitUsage, "say ok, refused"},
+		{[]string{"--since", "-7d"}, exitUsage, "write it as 7d"},
+		{[]string{"--limit", "-1"}, exitUsage, "from 0 on"},
 		{[]string{"--summary", "--user", "bob"}, exitUsage, "about everything"},
 		{[]string{"verify", "--user", "bob"}, exitUsage, "not defined"},
 		{[]string{"export", "--summary"}, exitUsage, "not defined"},
@@ -196,7 +211,7 @@ func TestOneCommandTellsWhatHappened(t *testing.T) {
 	for range 2 {
 		s.ask(strings.Repeat("x", 101), "Authorization: Bearer "+s.rig.token("eve"))
 	}
-	s.ok("disable", "--user", "eve", "--why", "tries everything")
+	s.ok("disable", "--user", "eve", "--issuer", "none", "--why", "tries everything")
 	s.ask("hello", "Authorization: Bearer nonsense")
 	s.restart() // a refusal of strangers is written when its minute is over, or at the end
 
@@ -206,7 +221,7 @@ func TestOneCommandTellsWhatHappened(t *testing.T) {
 		"Requests             7  of 3 users\n", "answered           4\n", "refused            2  prompt_too_long 2\n", "failed             1  upstream_error 1\n",
 		"Strangers refused    1  token_invalid 1\n",
 		"Spent most", "ana", "Refused most", "eve",
-		"disable user:eve: tries everything  (by cli)", "keyshield enable --user eve",
+		"): tries everything  (by cli)", "keyshield enable --user eve",
 		"The server started 2 times.", "OpenAI's own books were never compared", "Nobody is told when something is wrong",
 		"of $100000, $99999.9", "at this pace",
 	} {
@@ -235,8 +250,15 @@ func TestOneCommandTellsWhatHappened(t *testing.T) {
 	if len(told.Switches) != 1 || told.Crashes != 0 || told.Lost != 0 || told.Overview == nil {
 		t.Errorf("switches %+v, %d crashes, %d lost", told.Switches, told.Crashes, told.Lost)
 	}
+	if acts := s.exported("--kind", "operator"); len(acts) != 1 {
+		t.Errorf("reading leaves lines: %+v", acts)
+	}
+	s.ok("audit", "export", "--user", "ana")
+	if acts := s.exported("--kind", "operator"); len(acts) != 2 || acts[1].Action != "export_audit" || acts[1].Why != "user=ana" {
+		t.Errorf("an export leaves no line: %+v", acts)
+	}
 	s.stop()
-	if text = s.ok("audit", "--summary"); !strings.Contains(text, "no server runs") || !strings.Contains(text, "Requests             7  of 3 users") {
+	if text = s.ok("audit", "--summary"); !strings.Contains(text, "No server runs here.") || strings.Contains(text, "Nothing is wrong now") || strings.Contains(text, "without a word") || !strings.Contains(text, "Requests             7  of 3 users") {
 		t.Errorf("without a server:\n%s", text)
 	}
 }
@@ -259,14 +281,14 @@ func TestSummaryCountsWhatACrashLeft(t *testing.T) {
 	}
 	s.rank()
 	if s.Starts != 3 || s.Crashes != 1 || s.Outcomes[audit.Unknown] != 1 || s.AtCeiling != 1_000_000_000 || s.Lost != 12 {
-		t.Errorf("%+v", s)
+		t.Errorf("%d starts, %d crashes, %v cut off at %v, %d lost", s.Starts, s.Crashes, s.Outcomes, s.AtCeiling, s.Lost)
 	}
 	if len(s.Keys) != 1 || len(s.Acts) != 1 || len(s.Switches) != mostActs || s.Omitted != 3 {
 		t.Errorf("%d of keys, %d of an operator, %d switches, %d left out", len(s.Keys), len(s.Acts), len(s.Switches), s.Omitted)
 	}
 	var text strings.Builder
 	s.To = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
-	if err := s.show(&text, s.To); err != nil {
+	if err := s.show(&text, s.To, ""); err != nil {
 		t.Fatal(err)
 	}
 	lines := slices.Collect(strings.Lines(text.String()))

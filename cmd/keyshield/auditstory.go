@@ -17,7 +17,7 @@ import (
 const lastActs = 8
 
 // show tells the summary on one screen: first what is wrong now, then what happened.
-func (s *summary) show(to io.Writer, now time.Time) error {
+func (s *summary) show(to io.Writer, now time.Time, server string) error {
 	var w strings.Builder
 	source := "from the running server"
 	if !s.Running {
@@ -31,7 +31,7 @@ func (s *summary) show(to io.Writer, now time.Time) error {
 	s.list(&w, "Disabled and enabled", s.Switches)
 	if len(s.Stopped) > 0 {
 		fmt.Fprintln(&w)
-		tellStopped(&w, s.Stopped)
+		tellStopped(&w, s.Stopped, server)
 	}
 	s.list(&w, "Keys for OpenAI", s.Keys)
 	s.list(&w, "By an operator", s.Acts)
@@ -58,8 +58,13 @@ func (s *summary) wrong(w io.Writer) {
 	if r := s.Reconcile; r != nil && r.Verdict == admin.KeyUsedElsewhere {
 		all = append(all, fmt.Sprintf("At %s OpenAI's books had %s more than went through here: the key is used elsewhere. keyshield rotate --incident", r.At.Format("2006-01-02 15:04"), r.Elsewhere))
 	}
+	if !s.Running {
+		fmt.Fprint(w, "No server runs here.\n\n")
+	}
 	if len(all) == 0 {
-		fmt.Fprint(w, "Nothing is wrong now.\n\n")
+		if s.Running {
+			fmt.Fprint(w, "Nothing is wrong now.\n\n")
+		}
 		return
 	}
 	fmt.Fprintln(w, "LOOK AT THIS")

@@ -75,7 +75,7 @@ func (a *auditing) tell(ctx context.Context, d desk, p process) (int, error) {
 	if a.json {
 		return exitOK, printJSON(p.stdout, s)
 	}
-	return exitOK, s.show(p.stdout, time.Now())
+	return exitOK, s.show(p.stdout, time.Now(), a.server)
 }
 
 // summarize reads the audit log once, and asks where things stand now.
@@ -107,10 +107,36 @@ func summarize(ctx context.Context, d desk, q admin.AuditQuery) (*summary, error
 			return nil, err
 		}
 		s.Overview = &all
+	} else if q.To.IsZero() && !s.NoLog {
+		died, err := endedSilently(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		if died {
+			s.Crashes++
+		}
 	}
 	compared, err := d.LastReconcile(ctx)
 	s.Reconcile = compared.Last
 	return s, err
+}
+
+// endedSilently says whether the last server, which does not run any more, has left no
+// stop behind. Its start may lie before what is summed up.
+func endedSilently(ctx context.Context, d desk) (bool, error) {
+	newest := func(kind audit.Kind) (int64, error) {
+		last, err := d.Audit(ctx, admin.AuditQuery{Kind: string(kind), Limit: 1})
+		if err != nil || len(last.Records) == 0 {
+			return 0, err
+		}
+		return last.Records[0].Seq, nil
+	}
+	start, err := newest(audit.Start)
+	if err != nil {
+		return false, err
+	}
+	stop, err := newest(audit.Stop)
+	return start > stop, err
 }
 
 // count takes one record in. They come oldest first.
@@ -146,13 +172,14 @@ func (s *summary) count(r audit.Record) {
 }
 
 func (s *summary) request(r audit.Record) {
-	s.Requests++
-	s.Outcomes[r.Outcome]++
+	n := max(1, r.Count) // a line may stand for many that were turned away
+	s.Requests += n
+	s.Outcomes[r.Outcome] += n
 	if r.Outcome != audit.OK && r.Code != "" {
 		if s.Codes[r.Outcome] == nil {
 			s.Codes[r.Outcome] = map[string]int64{}
 		}
-		s.Codes[r.Outcome][r.Code]++
+		s.Codes[r.Outcome][r.Code] += n
 	}
 	s.Proven += admin.NanoUSD(r.Cost)
 	s.AtCeiling += admin.NanoUSD(r.AtCeiling)
@@ -165,9 +192,9 @@ func (s *summary) request(r audit.Record) {
 		one = &spender{Person: admin.Person{ID: r.User, Issuer: r.Issuer, Key: r.UserKey}}
 		s.people[key] = one
 	}
-	one.Requests++
+	one.Requests += n
 	if r.Outcome == audit.Denied {
-		one.Refused++
+		one.Refused += n
 	}
 	one.Proven += admin.NanoUSD(r.Cost)
 	one.AtCeiling += admin.NanoUSD(r.AtCeiling)

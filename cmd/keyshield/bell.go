@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
+	"keyshield/internal/admin"
 	"keyshield/internal/alert"
 	"keyshield/internal/audit"
 	"keyshield/internal/ledger"
@@ -105,20 +107,35 @@ func (b *bell) money(e ledger.Event) {
 	case ledger.UserSuspended, ledger.UserDisabled, ledger.ServiceDisabled, ledger.ModelStopped:
 		b.later(func() { b.server.EndStopped() })
 	}
-	if e.By == ledger.ByExpiry {
-		b.later(func() { b.note("enable", targetOf(e.User), e.Why, e.By) })
+	if action, target, why := unasked(e); action != "" {
+		b.later(func() { b.note(action, target, why, e.By) })
 	}
 }
 
-func targetOf(u ledger.User) string {
+// unasked is what the ledger did by itself, for the audit log; what somebody asked for
+// is noted where it was asked.
+func unasked(e ledger.Event) (action, target, why string) {
+	const over = "a call cost more than its ceiling"
 	switch {
-	case u.ID != "":
-		return "user:" + u.ID
-	case u.Key != "":
-		return "user:" + u.Key
+	case e.Kind == ledger.UserSuspended:
+		return "disable", targetOf(e.User), over
+	case e.Kind == ledger.ModelStopped:
+		return "disable", "model:" + e.Model, over
+	case e.By == ledger.ByExpiry:
+		return "enable", targetOf(e.User), e.Why
 	}
-	return "everything"
+	return "", "", ""
 }
+
+func targetOf(u ledger.User) string {
+	if u == (ledger.User{}) {
+		return "everything"
+	}
+	return admin.Person{ID: u.ID, Issuer: u.Issuer, Key: u.Key}.Target()
+}
+
+// disableWait is how long a disable may wait for the ledger.
+const disableWait = 5 * time.Second
 
 // alarm is the watch's.
 func (b *bell) alarm(a watch.Alarm) {
@@ -136,7 +153,9 @@ func (b *bell) alarm(a watch.Alarm) {
 		stop.User = ledger.User{Key: a.Key, Issuer: a.Issuer, ID: a.ID}
 	}
 	b.later(func() {
-		if err := b.ledger.Disable(b.quit, stop); err != nil { // it tells the alerts, when it is done
+		soon, cancel := context.WithTimeout(context.WithoutCancel(b.quit), disableWait)
+		defer cancel()
+		if err := b.ledger.Disable(soon, stop); err != nil { // it tells the alerts, when it is done
 			b.log.Error("the watch could not disable what is unusual", "user", a.ID, "error", err.Error())
 			b.alerts.Send(alert.Spike(who, string(a.Signal), a.Text+"\nIt could not be disabled: "+err.Error()))
 			return
@@ -167,7 +186,11 @@ func (b *bell) key(e upstream.KeyEvent) {
 	case upstream.SourceBack:
 		b.alerts.Send(alert.SourceBack(e.Source))
 	}
-	b.later(func() { b.note("key_"+string(e.Kind), "key:"+e.Fingerprint, e.Why, "keyring") })
+	action, target := "key_"+string(e.Kind), "key:"+e.Fingerprint
+	if e.Fingerprint == "" {
+		action, target = string(e.Kind), e.Source
+	}
+	b.later(func() { b.note(action, target, e.Why, "keyring") })
 }
 
 // auditBroken is the audit log's: nil when it works again.
@@ -188,14 +211,22 @@ func (b *bell) auditBroken(err error) {
 func (b *bell) orphan(o ledger.Orphan) { b.lost = append(b.lost, o) }
 
 // drain has the audit log written as far as it goes, before the ledger ends a call.
-func (b *bell) drain() {
+func (b *bell) drain() error {
 	select {
 	case <-b.writes:
-		b.lost.write(b.audit, b.auditDir)
-		b.audit.Drain()
-	case <-b.quit.Done(): // it could not be opened, and nothing was asked
+	case <-b.quit.Done():
+		select {
+		case <-b.writes:
+		default:
+			return errNoAudit // nothing was asked; what was left open is told again
+		}
 	}
+	b.lost.write(b.audit, b.auditDir)
+	b.audit.Drain()
+	return nil
 }
+
+var errNoAudit = errors.New("the audit log could not be opened")
 
 // logMoney logs what an operator wants to know of the ledger. Error means that
 // someone must act.

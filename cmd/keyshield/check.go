@@ -27,13 +27,7 @@ func check(ctx context.Context, p process) int {
 		fmt.Fprintln(p.stdout, "warning:", warning)
 	}
 	cfg := loaded.Config
-	if cfg.OpenAI.Key.IsZero() {
-		fmt.Fprintln(p.stdout, "No API key is loaded.")
-	} else if about(loaded.Problems, "OPENAI_API_KEY") {
-		fmt.Fprintln(p.stdout, "What is set as API key is none.")
-	} else {
-		fmt.Fprintln(p.stdout, "Your API key is loaded.")
-	}
+	fmt.Fprintln(p.stdout, keysSaid(loaded))
 	if len(loaded.Problems) > 0 {
 		fmt.Fprintf(p.stdout, "\n`keyshield serve` would not start, because of %s:\n\n", count(len(loaded.Problems), "problem"))
 		printProblems(p.stdout, loaded.Problems)
@@ -42,15 +36,58 @@ func check(ctx context.Context, p process) int {
 		}
 		return exitFailed
 	}
-	if online {
-		if err := upstream.Try(ctx, upstreamConfig(cfg), cfg.Text.Model); err != nil {
-			fmt.Fprintf(p.stdout, "OpenAI: %v\n", err)
-			return exitFailed
-		}
-		fmt.Fprintf(p.stdout, "OpenAI accepts the key and lists %s.\n", cfg.Text.Model)
+	if online && !tryKeys(ctx, p, newProgram(p, loaded, cfg)) {
+		return exitFailed
 	}
 	fmt.Fprintln(p.stdout, "`keyshield serve` would start.")
 	return exitOK
+}
+
+// keysSaid says which keys are there, without a byte of any.
+func keysSaid(loaded *config.Loaded) string {
+	c := loaded.Config.OpenAI
+	switch n := len(c.AllKeys()); {
+	case about(loaded.Problems, "OPENAI_API_KEY"), about(loaded.Problems, "OPENAI_API_KEYS"):
+		if n == 0 {
+			return "No API key is loaded."
+		}
+		return "What is set as API key is none."
+	case c.Source.Kind != "":
+		return "Your API keys are fetched from " + c.Source.String() + "."
+	case n == 0:
+		return "No API key is loaded."
+	case n == 1:
+		return "Your API key is loaded."
+	default:
+		return count(n, "API key") + " are loaded."
+	}
+}
+
+// tryKeys asks OpenAI with each key.
+func tryKeys(ctx context.Context, p process, g program) bool {
+	src, _, err := keySource(ctx, g)
+	var keys []upstream.Key
+	if err == nil {
+		keys, err = src.Read(ctx)
+	}
+	if err != nil {
+		fmt.Fprintf(p.stdout, "The keys for OpenAI: %v\n", err)
+		return false
+	}
+	good := true
+	for _, k := range keys {
+		which := ""
+		if len(keys) > 1 {
+			which = " (" + upstream.Fingerprint(k.Secret) + ")"
+		}
+		if err := upstream.TryKey(ctx, upstreamConfig(g.cfg), k.Secret, g.cfg.Text.Model); err != nil {
+			fmt.Fprintf(p.stdout, "OpenAI%s: %v\n", which, err)
+			good = false
+			continue
+		}
+		fmt.Fprintf(p.stdout, "OpenAI accepts the key%s and lists %s.\n", which, g.cfg.Text.Model)
+	}
+	return good
 }
 
 func about(problems []config.Problem, name string) bool {

@@ -173,7 +173,7 @@ func TestTheOperatorSeesWhatHappened(t *testing.T) {
 	if len(refused) != 1 || refused[0].Outcome != audit.Denied || refused[0].Status != 400 || refused[0].Cost != 0 || refused[0].Model != "" {
 		t.Errorf("the refusal is recorded as %+v", refused)
 	}
-	broken := told[admin.AuditPage](o, "audit?outcome=failed").Records
+	broken := told[admin.AuditPage](o, "audit?outcome=failed&code=upstream_interrupted").Records
 	if len(broken) != 1 || broken[0].AtCeiling <= 0 || broken[0].Cost != 0 {
 		t.Errorf("the cut stream is recorded as %+v", broken)
 	}

@@ -56,7 +56,7 @@ func TestNothingAClientSendsMakesASeries(t *testing.T) {
 	t.Parallel()
 	o := operate(t, append(openV1(), "LOG_LEVEL=error", "HOST=127.0.0.1", "PORT="+freePort(t), "AUTO_DISABLE=off")...)
 	before := o.askOddly(64)
-	after := o.askOddly(10_000)
+	after := o.askOddly(many(10_000))
 	grown := 0
 	for series := range after {
 		if _, there := before[series]; there {
@@ -69,7 +69,7 @@ func TestNothingAClientSendsMakesASeries(t *testing.T) {
 	if grown > 20 { // of a machine that is too slow for the ledger, say
 		t.Errorf("%d series became %d", len(before), len(after))
 	}
-	if refused := after[`keyshield_refusals_total{code="unknown_field"}`]; len(after) < 100 || len(refused) < 4 {
+	if refused := after[`keyshield_refusals_total{code="unknown_field"}`]; len(after) < 100 || len(refused) < 3 {
 		t.Errorf("of %d series, that of unknown members is at %q: this shows nothing", len(after), refused)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"keyshield/internal/ledger"
 	"keyshield/internal/metrics"
 	"keyshield/internal/money"
+	"keyshield/internal/pages"
 	"keyshield/internal/secret"
 	"keyshield/internal/server"
 )
@@ -141,7 +142,7 @@ func booksNow(ctx context.Context, cfg config.Config, p parts) (metrics.Books, e
 	return metrics.Books{
 		Day:   account(standing.Day, cfg.Money.BudgetDay),
 		Month: account(standing.Month, cfg.Money.BudgetMonth),
-		Holds: int(p.server.State().Holds),
+		Holds: int(p.server.Holds()),
 	}, nil
 }
 
@@ -156,6 +157,7 @@ func operatorsDoor(g program, desk *admin.Desk, key secret.String, m *metrics.Me
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", m.Handler())
+	dashboard := pages.Dashboard(pages.DashboardOptions{KeyAge: oldKey})
 	mux.Handle("/", admin.NewHandler(desk, &admin.Remote{
 		Door:    door,
 		Address: func(r *http.Request) netip.Addr { return middleware.GetClientIPAddr(r.Context()) },
@@ -172,5 +174,6 @@ func operatorsDoor(g program, desk *admin.Desk, key secret.String, m *metrics.Me
 			return false, 0
 		},
 		Behind: mux,
+		Pages:  dashboard, HasPage: dashboard.Has,
 	}, nil
 }

@@ -79,8 +79,10 @@ func onThisMachine(ctx context.Context, p process, loaded *config.Loaded, live b
 	if selfSigned(cfg.Auth) && cfg.Auth.Secret.IsZero() {
 		cfg.Auth.Secret = freshRandom()
 	}
+	adminToken := "your ADMIN_TOKEN"
 	if cfg.Operator.AdminToken.IsZero() {
 		cfg.Operator.AdminToken = freshRandom()
+		adminToken = cfg.Operator.AdminToken.Reveal() // it lasts as long as this process
 	}
 	forget, err := keepNothing(loaded, &cfg)
 	if err != nil {
@@ -95,9 +97,9 @@ func onThisMachine(ctx context.Context, p process, loaded *config.Loaded, live b
 	if err != nil {
 		return err
 	}
-	welcome(p.stdout, cfg, "http://"+l.Addr().String(), token, behind(cfg, real))
+	welcome(p.stdout, cfg, "http://"+l.Addr().String(), token, adminToken, behind(cfg, real))
 	g := newProgram(p, loaded, cfg)
-	g.dev = true
+	g.dev, g.simulated, g.behind, g.token = true, !real, behind(cfg, real), token
 	return answer(ctx, g, l)
 }
 
@@ -184,7 +186,7 @@ func behind(cfg config.Config, real bool) string {
 }
 
 // welcome prints what to paste.
-func welcome(w io.Writer, cfg config.Config, url, token, behind string) {
+func welcome(w io.Writer, cfg config.Config, url, token, adminToken, behind string) {
 	fmt.Fprintf(w, "\nkeyshield dev  —  %s\n\n", behind)
 	note := ""
 	if token == "" {
@@ -193,6 +195,10 @@ func welcome(w io.Writer, cfg config.Config, url, token, behind string) {
 		note = fmt.Sprintf(" (the token is valid for %s)", tokenLife(cfg.Auth))
 	}
 	fmt.Fprintf(w, "Listening on %s\n\n", url)
+	if cfg.Operator.Playground {
+		fmt.Fprintf(w, "Try it in a browser:\n\n  %s/\n\n", url)
+	}
+	fmt.Fprintf(w, "See and stop (sign in with %s):\n\n  %s/admin/\n\n", adminToken, url)
 	if slices.Contains(cfg.Server.Endpoints, policy.TextEndpoint) {
 		fmt.Fprintf(w, "Ask for a text%s:\n\n%s\n\nThe same as a stream, word by word:\n\n%s\n\nFrom a web page on localhost:\n\n%s\n\n",
 			note, curl(url, token, false), curl(url, token, true), fetch(url, token))

@@ -20,7 +20,7 @@ func disable(ctx context.Context, p process) int {
 	if exit, ok := flags(p, "disable", func(f *flag.FlagSet) {
 		serverFlag(f, &server)
 		f.StringVar(&what.User, "user", "", "who may not ask any more, by id or by the key that usage --json shows; somebody who has asked nothing yet, too")
-		f.StringVar(&what.Issuer, "issuer", "", "whose user it is, if several have that id")
+		f.StringVar(&what.Issuer, "issuer", "", "whose user it is, by the iss of their tokens ("+admin.NoIssuer+": tokens without one); needed if several have that id, or nobody of that name has asked anything and JWT_ISSUER is not set")
 		f.BoolVar(&what.Everything, "everything", false, "nobody may ask any more")
 		f.StringVar(&what.For, "for", "", "for how long, such as 90m or 24h; unset: until enabled")
 		f.StringVar(&what.Why, "why", "", "the reason, for the audit log and whoever finds it")
@@ -42,35 +42,58 @@ func disable(ctx context.Context, p process) int {
 	}
 	defer done()
 	answer, err := d.Disable(ctx, what)
+	if told, ok := errors.AsType[*admin.Refusal](err); ok && !asJSON {
+		return tellUnclear(p, what, told, server)
+	}
+	if err == nil && asJSON {
+		err = printJSON(p.stdout, answer)
+	}
 	if err != nil {
 		return unable(p, "disable", err)
 	}
-	if asJSON {
-		if err := printJSON(p.stdout, answer); err != nil {
-			return unable(p, "disable", err)
-		}
-		if answer.Disabled == nil {
-			return exitFailed
-		}
-		return exitOK
+	if answer.Disabled == nil { // it was lifted, or its time was up, before it could be listed
+		return unable(p, "disable", errors.New("it is not in force any more: somebody enabled it meanwhile"))
 	}
-	return tellDisabled(p, what, answer, server, runs(d))
+	if !asJSON {
+		tellDisabled(p.stdout, what, answer, server, runs(d))
+	}
+	return exitOK
+}
+
+// tellUnclear says how to say whom is meant.
+func tellUnclear(p process, what admin.DisableRequest, told *admin.Refusal, server string) int {
+	if cfg, err := serversSettings(p); err == nil {
+		what.Why = string(hide(cfg).logged.Mask([]byte(what.Why))) // said again, but not a secret in it
+	}
+	again := repeated(what) + afar(server)
+	switch told.Code {
+	case "several_users":
+		fmt.Fprintf(p.stderr, "keyshield disable: %s is the name of several, and nobody is disabled; say whom you mean:\n", printable(what.User))
+		for _, person := range told.Several {
+			fmt.Fprintf(p.stderr, "  keyshield disable --user %s%s   (%s)\n", shellWord(person.Key), again, issuerOf(person))
+		}
+	case "issuer_needed":
+		fmt.Fprintf(p.stderr, `keyshield disable: nobody called %s has asked anything here, and nobody is disabled. Look whether it is spelt as in the token, and say whose tokens are meant:
+  keyshield disable --user %[2]s --issuer %[3]s%[4]s   (tokens without an iss, as keyshield token makes them)
+  keyshield disable --user %[2]s --issuer <iss>%[4]s   (the iss that stands in the tokens)
+With JWT_ISSUER it need not be said.
+`, printable(what.User), shellWord(what.User), admin.NoIssuer, again)
+	default:
+		return unable(p, "disable", told)
+	}
+	return exitFailed
+}
+
+func issuerOf(person admin.Person) string {
+	if person.Issuer == "" {
+		return "of tokens without an iss"
+	}
+	return "of " + printable(person.Issuer)
 }
 
 // tellDisabled says what came of it, what that means for whoever is asking just now,
 // and how to undo it.
-func tellDisabled(p process, what admin.DisableRequest, a admin.DisableAnswer, server string, running bool) int {
-	again := afar(server)
-	if a.Several != nil {
-		fmt.Fprintf(p.stderr, "keyshield disable: %s is the name of several, and nobody is disabled; say whom you mean:\n", printable(what.User))
-		for _, person := range a.Several {
-			fmt.Fprintf(p.stderr, "  keyshield disable --user %s%s%s   (of %s)\n", shellWord(person.Key), repeated(what), again, printable(person.Issuer))
-		}
-		return exitFailed
-	}
-	if a.Disabled == nil { // it was lifted, or its time was up, before it could be listed
-		return unable(p, "disable", errors.New("it is not in force any more: somebody enabled it meanwhile"))
-	}
+func tellDisabled(w io.Writer, what admin.DisableRequest, a admin.DisableAnswer, server string, running bool) {
 	until := "until you enable it"
 	if a.Disabled.Until != nil {
 		until = "until " + a.Disabled.Until.Format("2006-01-02 15:04:05 UTC")
@@ -79,17 +102,17 @@ func tellDisabled(p process, what admin.DisableRequest, a admin.DisableAnswer, s
 	if !what.Everything {
 		subject, refusal = "The user "+printable(what.User), "Every request of theirs gets a 403 (disabled)"
 	}
-	fmt.Fprintf(p.stdout, "%s is disabled %s.\n", subject, until)
+	fmt.Fprintf(w, "%s is disabled %s.\n", subject, until)
 	if running {
-		fmt.Fprintf(p.stdout, "%s from now on. Streams under way end within two seconds, with an error event of the same code; what they have cost stays charged.\n", refusal)
+		fmt.Fprintf(w, "%s from now on. Streams under way end within two seconds, with an error event of the same code; what they have cost stays charged.\n", refusal)
 	} else {
-		fmt.Fprintf(p.stdout, "%s from the next start of the server on; none runs here.\n", refusal)
+		fmt.Fprintf(w, "%s from the next start of the server on; none runs here.\n", refusal)
 	}
 	if !what.Everything && !a.Seen {
-		fmt.Fprintf(p.stdout, "Nobody of that name has asked anything here yet%s: look whether it is spelt as in the token.\n", ofIssuer(a.Disabled.Issuer))
+		fmt.Fprintf(w, "Nobody of that name has asked anything here yet%s: look whether it is spelt as in the token.\n", ofIssuer(a.Disabled.Issuer))
 	}
-	fmt.Fprintf(p.stdout, "To undo it: %s%s\n", enableCommand(*a.Disabled), again)
-	return exitOK
+	alone := what.Issuer == "" && what.User == a.Disabled.ID // else several would have been found
+	fmt.Fprintf(w, "To undo it: %s%s\n", enableCommand(*a.Disabled, alone), afar(server))
 }
 
 func ofIssuer(issuer string) string {

@@ -175,7 +175,7 @@ func TestDisabledUserIsRefusedAtOnceAndAfterARestart(t *testing.T) {
 	if got := s.asks("bob"); got != "" {
 		t.Errorf("enabled, and still %q", got)
 	}
-	for _, want := range []string{"disable user:bob: a stolen token", "enable user:bob"} {
+	for _, want := range []string{"disable user:bob (key ", "): a stolen token", "enable user:bob (key "} {
 		if log := s.ok("audit", "--kind", "operator"); !strings.Contains(log, want) {
 			t.Errorf("the audit log does not tell %q:\n%s", want, log)
 		}
@@ -207,6 +207,9 @@ func TestDisableWithoutAServerHoldsWhenItStarts(t *testing.T) {
 	if said := s.ok("disable", "--user", "bob"); !strings.Contains(said, "from the next start of the server on") {
 		t.Errorf("it does not say that no server runs:\n%s", said)
 	}
+	if code, _, stderr := s.command("disable", "--user", strings.Repeat("x", 201)); code != exitFailed || !strings.Contains(stderr, " --issuer none") || !strings.Contains(stderr, " --issuer <iss>") {
+		t.Errorf("of whose tokens so long an id is nobody knows: %d %s", code, stderr)
+	}
 	if said := s.ok("disable", "--user", "eve"); !strings.Contains(said, "Nobody of that name has asked anything here yet") {
 		t.Errorf("it does not say that nobody has seen eve:\n%s", said)
 	}
@@ -221,7 +224,7 @@ func TestDisableWithoutAServerHoldsWhenItStarts(t *testing.T) {
 func TestDisableEndsByItself(t *testing.T) {
 	t.Parallel()
 	s := openStation(t)
-	s.ok("disable", "--user", "bob", "--for", "2s")
+	s.ok("disable", "--user", "bob", "--issuer", "none", "--for", "2s")
 	s.refusedWithin("bob", promised)
 	if !eventually(t, 10*time.Second, func() bool { return s.asks("bob") == "" }) {
 		t.Error("a disable for two seconds goes on after ten")

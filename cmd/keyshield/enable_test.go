@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"keyshield/internal/admin"
 	"keyshield/internal/apierr"
 	"keyshield/internal/ledger"
 	"keyshield/internal/money"
@@ -54,7 +55,7 @@ func TestSuspendedUserIsLetInWhileTheServerRuns(t *testing.T) {
 	if got := o.admitted(bob, "gpt-6-luna"); got != "" {
 		t.Errorf("enabled, and still %q", got)
 	}
-	if !strings.Contains(o.log.String(), `"action":"enable","target":"user:auth0|bob"`) {
+	if !strings.Contains(o.log.String(), `"action":"enable","target":"user:auth0|bob (key pseudonym-of-auth0|bob)"`) {
 		t.Error("the server's log does not tell")
 	}
 	code, _, stderr := o.run("enable", "--user", "auth0|bob")
@@ -137,6 +138,31 @@ func TestSuggestedCommandsAreSafeInAShell(t *testing.T) {
 	} {
 		if got := shellWord(word); got != want {
 			t.Errorf("%q becomes %s, want %s", word, got, want)
+		}
+	}
+}
+
+// TestSuggestedNameIsTheOnesWhoIsMeant: an id that two have, or that does not show as
+// it is, names nobody.
+func TestSuggestedNameIsTheOnesWhoIsMeant(t *testing.T) {
+	for _, c := range []struct {
+		id    string
+		alone bool
+		want  string
+	}{
+		{"ana", true, "ana"}, {"ana", false, "k-1"}, {"auth0|bob", true, "'auth0|bob'"}, {"", true, "k-1"},
+		{"a\u202eb", true, "k-1"}, {strings.Repeat("x", longestName+1), true, "k-1"}, {"-rf", true, "k-1"},
+	} {
+		if got := userWord(admin.Person{ID: c.id, Key: "k-1"}, c.alone); got != c.want {
+			t.Errorf("%q, alone %t, becomes %s, want %s", c.id, c.alone, got, c.want)
+		}
+	}
+	var text strings.Builder
+	stop := func(key, id string) admin.Stop { return admin.Stop{Person: admin.Person{Key: key, ID: id}} }
+	tellStopped(&text, []admin.Stop{stop("k-1", "1"), stop("k-2", "1"), stop("k-3", "ana"), stop("k-4", "k-3"), {Model: "m"}}, "https://api.example.com")
+	for _, want := range []string{"--user k-1 --server https://api.example.com ", "--user k-2 ", "--user ana ", "--user k-4 ", "--model m --server https://api.example.com"} {
+		if !strings.Contains(text.String(), want) && !strings.Contains(strings.ReplaceAll(text.String(), "'", ""), want) {
+			t.Errorf("no %q in\n%s", want, text.String())
 		}
 	}
 }

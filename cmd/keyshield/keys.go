@@ -38,7 +38,7 @@ func openKeys(ctx context.Context, g program, b *bell) (client *upstream.Client,
 		return nil, nil, fmt.Errorf("the keys for OpenAI: %w", err)
 	}
 	cfg := upstreamConfig(g.cfg)
-	cfg.Keys, cfg.Learn, cfg.Tell = keys, g.hide.learn, b.key
+	cfg.Keys, cfg.Mask, cfg.Learn, cfg.Tell = keys, g.hide.logged.Learn, g.hide.learn, b.key
 	if client, err = upstream.New(cfg); err != nil || every == 0 {
 		return client, nil, err
 	}

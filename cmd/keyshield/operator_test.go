@@ -10,19 +10,15 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"keyshield/internal/admin"
 	"keyshield/internal/apierr"
-	"keyshield/internal/audit"
 	"keyshield/internal/ledger"
 	"keyshield/internal/money"
-	"keyshield/internal/secret"
 )
 
 // office is a ledger with the operator's socket, as a server has it, and the
@@ -293,161 +289,5 @@ func TestServerOfAnotherVersionIsNotMisread(t *testing.T) {
 		if code != exitFailed || stdout != "" || !strings.Contains(stderr, `"v99.0.0"`) || !strings.Contains(stderr, "restart it") {
 			t.Errorf("%v: %d %q %q, want both versions named and what to do", args, code, stdout, stderr)
 		}
-	}
-}
-
-func TestAnotherUsersLedgerIsNamedAsSuch(t *testing.T) {
-	dir := t.TempDir()
-	err := explain(dir, &fs.PathError{Op: "open", Path: dir, Err: fs.ErrPermission})
-	if want := fmt.Sprintf("belongs to user %d", os.Getuid()); !strings.Contains(err.Error(), want) {
-		t.Errorf("%q does not say whom it %s", err, want)
-	}
-	if os.Getuid() == 0 {
-		return // may open everything
-	}
-	o := openOffice(t, nil)
-	if err := os.Chmod(filepath.Join(o.data, socketName), 0); err != nil {
-		t.Fatal(err)
-	}
-	if code, _, stderr := o.run("usage"); code != exitFailed || !strings.Contains(stderr, "run this as that user") {
-		t.Errorf("%d %q", code, stderr)
-	}
-}
-
-// TestStartingServerIsToldFromNone: the lock is taken before the socket is there.
-func TestStartingServerIsToldFromNone(t *testing.T) {
-	o := openOffice(t, nil)
-	o.stop()
-	code, _, stderr := o.run("usage")
-	if code != exitFailed || !strings.Contains(stderr, "try again in a moment") {
-		t.Errorf("%d %q, want to be told to try again", code, stderr)
-	}
-}
-
-// TestReachFromAfar: the same commands, with the token, and over nothing that others
-// can read.
-func TestReachFromAfar(t *testing.T) {
-	o := openOffice(t, nil)
-	o.settle(person("auth0|bob"), "gpt-6-luna", money.Dollar+5)
-	const token = "test-token-0123456789-0123456789-0123456789"
-	door, err := admin.NewDoor(secret.New(token), admin.DoorOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if door.Admits(r, netip.Addr{}) != admin.Admitted {
-			http.NotFound(w, r)
-			return
-		}
-		o.handler.ServeHTTP(w, r)
-	}))
-	t.Cleanup(web.Close)
-	afar := func(token string, args ...string) (int, string, string) {
-		out, errs := newLogbook("output of "+t.Name()), newLogbook("errors of "+t.Name())
-		p := process{args: args, dir: t.TempDir(), stdout: out, stderr: errs} // no DATA_DIR there
-		if token != "" {
-			p.environ = []string{"ADMIN_TOKEN=" + token}
-		}
-		code := run(t.Context(), p)
-		return code, out.String(), errs.String()
-	}
-	if code, stdout, stderr := afar(token, "usage", "--server", web.URL); code != exitOK || !strings.Contains(stdout, "from the running server") {
-		t.Errorf("usage: %d %s %s", code, stdout, stderr)
-	}
-	if code, stdout, stderr := afar(token, "enable", "--server", web.URL+"/", "--user", "auth0|bob"); code != exitOK || !strings.Contains(stdout, "may spend again") {
-		t.Errorf("enable: %d %s %s", code, stdout, stderr)
-	}
-	copied := filepath.Join(t.TempDir(), "copy.db")
-	if code, stdout, stderr := afar(token, "backup", copied, "--server", web.URL); code != exitOK || !strings.Contains(stdout, "found whole") {
-		t.Errorf("backup: %d %s %s", code, stdout, stderr)
-	}
-	for _, c := range []struct{ token, server, want string }{
-		{"", web.URL, "needs ADMIN_TOKEN"},
-		{"tiny-one-x", web.URL, "ADMIN_TOKEN: is too short"},
-		{strings.Repeat("wrong-", 8), web.URL, "no door for this ADMIN_TOKEN"},
-		{token, "http://api.example.com", "must begin with https://"},
-		{token, "http://127.0.0.1.example.com", "must begin with https://"},
-		{token, "ftp://127.0.0.1", "must begin with https://"},
-		{token, "api.example.com", "must be an address"},
-		{token, "https://user:password@api.example.com", "must be an address"},
-		{token, "https://api.example.com/admin", "must be an address"},
-		{token, "https://api.example.com?x", "must be an address"},
-		{token, "http://127.0.0.1:1", "does not answer"},
-	} {
-		code, stdout, stderr := afar(c.token, "usage", "--server", c.server)
-		if code != exitFailed || stdout != "" || !strings.Contains(stderr, c.want) {
-			t.Errorf("%s: %d %q %q, want %q", c.server, code, stdout, stderr, c.want)
-		}
-		if c.token != "" && strings.Contains(stderr, c.token) {
-			t.Errorf("%s: the token is shown: %s", c.server, stderr)
-		}
-	}
-}
-
-// TestWhatIsDoneWithoutAServerIsAudited, too.
-func TestWhatIsDoneWithoutAServerIsAudited(t *testing.T) {
-	o := openOffice(t, nil)
-	o.settle(person("ana"), "gpt-6-luna", money.Dollar+1)
-	o.close()
-	if _, _, stderr := o.run("enable", "--user", "ana", "--why", "the price was wrong"); stderr != "" {
-		t.Errorf("said %q", stderr)
-	}
-	var acts []audit.Record
-	q := audit.Query{Kind: audit.Operator}
-	if err := audit.Search(t.Context(), filepath.Join(o.data, audit.Folder), q, func(r audit.Record) error { acts = append(acts, r); return nil }); err != nil {
-		t.Fatal(err)
-	}
-	if len(acts) != 1 || acts[0].Action != "enable" || acts[0].Target != "user:ana" || acts[0].Why != "the price was wrong" || acts[0].By != "cli" {
-		t.Errorf("the audit log has %+v", acts)
-	}
-}
-
-// TestCallOfADeadServerIsRecordedByWhoeverLooksNext: the ledger tells of it once.
-func TestCallOfADeadServerIsRecordedByWhoeverLooksNext(t *testing.T) {
-	book := &alone{dir: t.TempDir(), warn: newLogbook("warnings of " + t.Name())}
-	book.orphan(ledger.Orphan{ID: "request-1", User: person("ana"), Model: "gpt-6-luna", Ceiling: money.Dollar, At: time.Now()})
-	book.drain()
-	all := func(kind audit.Kind) (found []audit.Record) {
-		t.Helper()
-		err := audit.Search(t.Context(), filepath.Join(book.dir, audit.Folder), audit.Query{Kind: kind}, func(r audit.Record) error { found = append(found, r); return nil })
-		if err != nil {
-			t.Fatal(err)
-		}
-		return found
-	}
-	if calls := all(audit.Request); len(calls) != 1 || calls[0].ID != "request-1" || calls[0].Outcome != audit.Unknown || calls[0].AtCeiling != money.Dollar || calls[0].User != "ana" {
-		t.Errorf("when the ledger forgets the call, the audit log has %+v", calls)
-	}
-	book.event(ledger.Event{Kind: ledger.SoftLimit})
-	book.event(ledger.Event{Kind: ledger.UserEnabled, User: person("eve"), By: ledger.ByExpiry})
-	book.close()
-	if acts := all(audit.Operator); len(acts) != 1 || acts[0].Action != "enable" || acts[0].Target != "user:eve" || acts[0].By != ledger.ByExpiry {
-		t.Errorf("the time of a disable is up, and the audit log has %+v", acts)
-	}
-	if w := book.warn.(*logbook).String(); w != "" {
-		t.Errorf("it warns: %s", w)
-	}
-}
-
-// TestLookingLeavesNoLine in the audit log of a server that does not run.
-func TestLookingLeavesNoLine(t *testing.T) {
-	o := openOffice(t, nil)
-	o.close()
-	o.ok("usage")
-	if _, err := os.Lstat(filepath.Join(o.data, audit.Folder)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("looking made an audit log (%v)", err)
-	}
-}
-
-func TestAuditLogThatCannotBeWrittenIsTold(t *testing.T) {
-	o := openOffice(t, nil)
-	o.settle(person("ana"), "gpt-6-luna", money.Dollar+1)
-	o.close()
-	if err := os.WriteFile(filepath.Join(o.data, audit.Folder), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	code, stdout, stderr := o.run("enable", "--user", "ana")
-	if code != exitOK || !strings.Contains(stdout, "may spend again") || !strings.Contains(stderr, "not in the audit log") {
-		t.Errorf("%d %q %q", code, stdout, stderr)
 	}
 }

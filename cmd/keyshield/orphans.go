@@ -32,6 +32,7 @@ func (all *orphans) write(log *audit.Log, folder string) {
 	})
 	for _, o := range *all {
 		if missing[o.ID] {
+			delete(missing, o.ID) // it may have been told twice
 			log.Request(&audit.Record{
 				Time: o.At, Kind: audit.Request, ID: o.ID, User: o.User.ID, Issuer: o.User.Issuer, UserKey: o.User.Key, Model: o.Model,
 				Outcome: audit.Unknown, Code: "crash", AtCeiling: o.Ceiling,

@@ -15,7 +15,12 @@ type program struct {
 	shown []config.Shown
 	hide  hidden
 	log   *slog.Logger
-	dev   bool // on this machine only, over plain http
+
+	// Of dev: on this machine only, over plain http.
+	dev       bool
+	simulated bool
+	behind    string // who answers
+	token     string // a user's
 
 	getenv func(string) string // of what is no setting of ours: a vault's own tools have theirs
 }
@@ -27,14 +32,14 @@ func newProgram(p process, loaded *config.Loaded, cfg config.Config) program {
 }
 
 // hidden knows every secret. Spoken is for generated text, logged for our own words:
-// an address that is a credential begins as honest ones do, so it is looked for
-// where it could only stand whole.
+// an address that is a credential begins as honest ones do, and a mail server's
+// password may be a word, so they are looked for only where they would stand whole.
 type hidden struct{ spoken, logged *secret.Detector }
 
 func hide(cfg config.Config) hidden {
-	secrets := append(cfg.OpenAI.AllKeys(), cfg.OpenAI.DopplerToken, cfg.Auth.Secret, cfg.Operator.AdminToken, cfg.Alerts.WebhookSecret, smtpPassword(cfg))
-	addresses := []secret.String{cfg.Alerts.SlackURL, cfg.Alerts.WebhookURL, cfg.Alerts.SMTPURL}
-	return hidden{spoken: secret.NewDetector(secrets...), logged: secret.NewDetector(append(secrets, addresses...)...)}
+	secrets := append(cfg.OpenAI.AllKeys(), cfg.OpenAI.DopplerToken, cfg.Auth.Secret, cfg.Operator.AdminToken, cfg.Alerts.WebhookSecret)
+	whole := []secret.String{cfg.Alerts.SlackURL, cfg.Alerts.WebhookURL, cfg.Alerts.SMTPURL, smtpPassword(cfg)}
+	return hidden{spoken: secret.NewDetector(secrets...), logged: secret.NewDetector(append(secrets, whole...)...)}
 }
 
 // learn is told of keys that come while the program runs.

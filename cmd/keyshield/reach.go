@@ -170,7 +170,10 @@ func openFile(ctx context.Context, cfg config.Config, warn io.Writer) (*admin.De
 		}
 		return nil, nil, err
 	}
-	book := &alone{dir: cfg.Money.DataDir, warn: warn}
+	if err := mayOpen(cfg.Money.DataDir, os.Geteuid()); err != nil {
+		return nil, nil, err
+	}
+	book := &alone{dir: cfg.Money.DataDir, mask: hide(cfg).logged.Mask, warn: warn}
 	l, err := ledger.Open(ctx, ledger.Options{
 		Dir: cfg.Money.DataDir, LockWait: reachWait, Orphan: book.orphan, BeforeEnd: book.drain, Event: book.event,
 	})
@@ -180,6 +183,28 @@ func openFile(ctx context.Context, cfg config.Config, warn io.Writer) (*admin.De
 	parts := deskOf(cfg, l)
 	parts.Note = book.note
 	return admin.NewDesk(parts), func() { _ = l.Close(); book.close() }, nil
+}
+
+// mayOpen keeps root out of what another user's server has written. Root would follow
+// any link that user has laid there, and leave files which they cannot write on.
+func mayOpen(dir string, user int) error {
+	if user != 0 {
+		return nil // the file system knows who may do what
+	}
+	folder, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	books, err := os.Lstat(filepath.Join(dir, ledgerFile)) // a folder may be root's, and its files its group's
+	if err != nil {
+		return err
+	}
+	for _, info := range []fs.FileInfo{folder, books} {
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Uid != 0 {
+			return fmt.Errorf("%s is user %d's, and no server answers there: run this as that user (sudo -u '#%d' keyshield …)", dir, stat.Uid, stat.Uid)
+		}
+	}
+	return nil
 }
 
 // nobodyAnswers reports whether no server runs: there is no socket, or a dead

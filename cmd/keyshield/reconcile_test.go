@@ -82,7 +82,7 @@ func TestASecondProgramWithTheKeyIsNoticed(t *testing.T) {
 	stolen := s.sim.Report().BillNano - billed
 
 	code, stdout, stderr = s.compares(exact...)
-	if err := json.Unmarshal([]byte(stdout), &got); code != exitFailed || err != nil || got.Verdict != admin.KeyUsedElsewhere || !got.Told {
+	if err := json.Unmarshal([]byte(stdout), &got); code != exitElsewhere || err != nil || got.Verdict != admin.KeyUsedElsewhere || !got.Told {
 		t.Fatalf("a second program: %d %v %s%s", code, err, stdout, stderr)
 	}
 	ours := nanoUSD(stolen) - got.Elsewhere // what is unproven here and not billed there hides as much
@@ -90,7 +90,7 @@ func TestASecondProgramWithTheKeyIsNoticed(t *testing.T) {
 		t.Errorf("of %v that was stolen %v is found; OpenAI has billed %v", nanoUSD(stolen), got.Elsewhere, got.Theirs)
 	}
 	for _, said := range []string{"THE KEY IS USED ELSEWHERE. On 2", got.Elsewhere.String(), "keyshield rotate --incident", "tells its alerts"} {
-		if code, stdout, _ := s.compares("--tolerance", "0"); code != exitFailed || !strings.Contains(stdout, said) {
+		if code, stdout, _ := s.compares("--tolerance", "0"); code != exitElsewhere || !strings.Contains(stdout, said) {
 			t.Errorf("%d, not told %q:\n%s", code, said, stdout)
 		}
 	}
@@ -102,8 +102,14 @@ func TestASecondProgramWithTheKeyIsNoticed(t *testing.T) {
 	}
 	// From the file alone, and within a tolerance.
 	s.stop()
-	if code, stdout, _ := s.compares("--tolerance", "0"); code != exitFailed || !strings.Contains(stdout, "No server runs here") {
+	if code, stdout, _ := s.compares("--tolerance", "0"); code != exitElsewhere || !strings.Contains(stdout, "No server runs here") {
 		t.Errorf("without a server: %d\n%s", code, stdout)
+	}
+	if acts := s.exported("--kind", "operator"); len(acts) == 0 || acts[len(acts)-1].Action != "reconcile" || acts[len(acts)-1].By != "cli" || !strings.HasPrefix(acts[len(acts)-1].Why, admin.KeyUsedElsewhere) {
+		t.Errorf("the audit log does not tell: %+v", acts)
+	}
+	if said := s.ok("audit", "--summary"); !strings.Contains(said, "the key is used elsewhere") {
+		t.Errorf("the comparison is not kept:\n%s", said)
 	}
 	if code, stdout, _ := s.compares("--tolerance", "1000"); code != exitOK || !strings.Contains(stdout, "They agree") {
 		t.Errorf("within the tolerance: %d\n%s", code, stdout)
@@ -125,14 +131,14 @@ func TestReconcileFromAfar(t *testing.T) {
 		return once(t, t.TempDir(), []string{"--server", s.url, "--project", project, "--days", "3"}, "reconcile", set...)
 	}
 	code, stdout, stderr := afar()
-	if code != exitFailed || !strings.Contains(stdout, "OpenAI has billed $1 more than went through here") || !strings.Contains(stdout, "tells its alerts") {
+	if code != exitElsewhere || !strings.Contains(stdout, "OpenAI has billed $1 more than went through here") || !strings.Contains(stdout, "tells its alerts") {
 		t.Errorf("%d %s%s", code, stdout, stderr)
 	}
 	if code, stdout, stderr = afar("ADMIN_TOKEN=" + strings.Repeat("wrong-", 8)); code != exitFailed || stdout != "" || !strings.Contains(stderr, "no door") {
 		t.Errorf("with a wrong token: %d %s%s", code, stdout, stderr)
 	}
 	key := write(t, t.TempDir(), "key", s.admin+"\n")
-	if code, stdout, _ = afar("OPENAI_ADMIN_KEY", "OPENAI_ADMIN_KEY_FILE="+key); code != exitFailed || !strings.Contains(stdout, "$1 more") {
+	if code, stdout, _ = afar("OPENAI_ADMIN_KEY", "OPENAI_ADMIN_KEY_FILE="+key); code != exitElsewhere || !strings.Contains(stdout, "$1 more") {
 		t.Errorf("with the key in a file: %d %s", code, stdout)
 	}
 }
@@ -149,7 +155,7 @@ func TestEmptyLedgerIsSeeded(t *testing.T) {
 	s := openBooks(t, "BUDGET_MONTH=20", "BUDGET_DAY=20")
 	s.billed(earlier, 7*money.Dollar)
 	s.billed(0, 5*money.Dollar)
-	if code, stdout, _ := s.compares(); code != exitFailed || !strings.Contains(stdout, "$12 more") || !strings.Contains(stdout, "keyshield reconcile --seed") {
+	if code, stdout, _ := s.compares(); code != exitElsewhere || !strings.Contains(stdout, "$12 more") || !strings.Contains(stdout, "keyshield reconcile --seed") {
 		t.Errorf("before: %d\n%s", code, stdout)
 	}
 	code, stdout, stderr := s.compares("--seed")
@@ -163,7 +169,7 @@ func TestEmptyLedgerIsSeeded(t *testing.T) {
 		t.Errorf("what was seeded is taken for somebody else's: %d\n%s", code, stdout)
 	}
 	s.billed(earlier, money.Dollar)
-	if code, stdout, _ := s.compares(); code != exitFailed || !strings.Contains(stdout, "billed $1 more") {
+	if code, stdout, _ := s.compares(); code != exitElsewhere || !strings.Contains(stdout, "billed $1 more") {
 		t.Errorf("what is stolen after a seed is not noticed: %d\n%s", code, stdout)
 	}
 	s.asks("ana")

@@ -34,18 +34,19 @@ func (c *comparing) compare(ctx context.Context, d desk, w io.Writer) (int, erro
 	if err != nil {
 		return exitFailed, err
 	}
-	ours, err := c.ours(ctx, d, begin, theirs)
+	eve := first.Add(-aDay)
+	if begin.Before(eve) {
+		eve = begin
+	}
+	ours, err := c.ours(ctx, d, eve, theirs)
 	if err != nil {
 		return exitFailed, err
 	}
-	r := reconcile.Compare(since(first, theirs, startOfDay), since(first, ours, startOfCharged), c.tolerance)
+	r := c.compared(first, theirs, ours)
 	r.At, r.Project = now.Truncate(time.Second), c.books.Project
 	report := c.report(r)
 	told, err := d.Reconcile(ctx, report)
-	informed := err == nil
-	if refused, ok := errors.AsType[*admin.Refusal](err); ok && refused.Code == "not_running" {
-		told, err = judged(r, report), nil
-	}
+	informed := runs(d)
 	if err != nil {
 		return exitFailed, fmt.Errorf("compared, but the server does not take the result: %w", err)
 	}
@@ -54,10 +55,32 @@ func (c *comparing) compare(ctx context.Context, d desk, w io.Writer) (int, erro
 	} else {
 		err = c.show(w, r, informed, seeded)
 	}
-	if err == nil && r.Elsewhere > 0 {
-		return exitFailed, nil
+	if err != nil {
+		return exitFailed, err
 	}
-	return exitOK, err
+	if r.Elsewhere > 0 {
+		return exitElsewhere, nil
+	}
+	return exitOK, nil
+}
+
+// exitElsewhere is for who runs this by the clock: it is no failure to compare.
+const exitElsewhere = 3
+
+// compared holds the days from first on against each other. Of ours the last hour
+// before them counts, too: calls that were under way at that midnight are billed on
+// the first day.
+func (c *comparing) compared(first time.Time, theirs []reconcile.Day, ours []reconcile.Charged) reconcile.Result {
+	eve := reconcile.Charged{Start: first.Add(-aDay)}
+	for _, one := range ours {
+		if one.Start.Equal(eve.Start) {
+			eve.Amount, eve.LastHour = one.LastHour, one.LastHour
+		}
+	}
+	days := append([]reconcile.Charged{eve}, since(first, ours, startOfCharged)...)
+	r := reconcile.Compare(since(first, theirs, startOfDay), days, c.tolerance)
+	r.Days, r.Ours = r.Days[1:], r.Ours-eve.Amount
+	return r
 }
 
 // comparison is what `keyshield reconcile --json` prints.
@@ -189,15 +212,6 @@ func (c *comparing) report(r reconcile.Result) admin.ReconcileReport {
 		})
 	}
 	return report
-}
-
-// judged is the summary where no server makes it.
-func judged(r reconcile.Result, report admin.ReconcileReport) admin.ReconcileSummary {
-	s := admin.ReconcileSummary{ReconcileReport: report, At: r.At, By: "cli", Verdict: admin.Agrees, Elsewhere: admin.NanoUSD(r.Elsewhere)}
-	if r.Elsewhere > 0 {
-		s.Verdict = admin.KeyUsedElsewhere
-	}
-	return s
 }
 
 // show says it to a person.

@@ -140,3 +140,24 @@ func TestASeedOfLastMonthEndsTheComparison(t *testing.T) {
 		t.Errorf("of this month alone: %v, %v", got, err)
 	}
 }
+
+// TestCallsUnderWayAtTheFirstMidnightAreNoTheft: they count here on the day before the
+// first, and with OpenAI on the first.
+func TestCallsUnderWayAtTheFirstMidnightAreNoTheft(t *testing.T) {
+	t.Parallel()
+	r := books(map[time.Time]nanoUSD{
+		onThe(1).Add(22 * time.Hour): 50 * usd, onThe(1).Add(23 * time.Hour): 4 * usd, onThe(2).Add(time.Hour): usd,
+	})
+	c := comparing{tolerance: reconcile.Usual, days: 2}
+	for billed, want := range map[money.USD]money.USD{5 * money.Dollar: 0, 8 * money.Dollar: 3 * money.Dollar} {
+		theirs := []reconcile.Day{{Start: onThe(1), Amount: 99 * money.Dollar}, {Start: onThe(2), Amount: billed}}
+		ours, err := c.ours(t.Context(), toldDesk{usage: r}, onThe(1), theirs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := c.compared(onThe(2), theirs, ours)
+		if got.Elsewhere != want || got.Ours != money.Dollar || got.Theirs != billed || len(got.Days) != 2 || !got.Days[0].Day.Equal(onThe(2)) || want > 0 && !got.From.Equal(onThe(2)) {
+			t.Errorf("billed %v on the 2nd: %+v, want %v elsewhere", billed, got, want)
+		}
+	}
+}

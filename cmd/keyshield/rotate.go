@@ -47,7 +47,9 @@ func rotate(ctx context.Context, p process) int {
 	if p.typed != nil {
 		r.answers = bufio.NewReader(p.typed)
 	}
-	r.look(ctx)
+	if err := r.look(ctx); err != nil {
+		return unable(p, "rotate", err)
+	}
 	steps := r.quarterly()
 	if r.incident {
 		steps = r.urgent()
@@ -55,8 +57,9 @@ func rotate(ctx context.Context, p process) int {
 	return r.walk(ctx, steps)
 }
 
-// look finds out what is in force: from the server, or from the settings here.
-func (r *rotation) look(ctx context.Context) {
+// look finds out what is in force: from the server, or, if none was named and none
+// answers, from the settings here. Those say nothing of a server elsewhere.
+func (r *rotation) look(ctx context.Context) error {
 	w := r.p.stdout
 	fmt.Fprintln(w, "Never paste a key in here: nothing of this needs to see one.")
 	err := r.ask(ctx, func(d desk) error {
@@ -70,15 +73,19 @@ func (r *rotation) look(ctx context.Context) {
 		return err
 	})
 	fmt.Fprintln(w)
+	if err != nil && r.server != "" {
+		return err
+	}
 	if err != nil {
 		fmt.Fprintf(w, "No running server could be asked (%s). These steps go by the settings here.\n\n", plainLine(err.Error()))
 		loaded := config.Load(config.Serve, r.p.environ, r.p.dir)
 		r.before = nil
 		r.place, r.project = placeOf(settingsOf(loaded.Settings()), nil)
-		return
+		return nil
 	}
 	_ = showKeys(w, r.before, time.Now()) // a terminal that is gone shows nothing further either
 	fmt.Fprintln(w)
+	return nil
 }
 
 // ask asks the server anew each time: in between it may have been restarted.

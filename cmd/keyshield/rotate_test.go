@@ -41,11 +41,11 @@ func TestRotateGoesOnOnlyWhenTheNewKeyIsInUse(t *testing.T) {
 		typing(""), // made
 		typing(""), // put, as he says
 		func() string { k.put(fresh, canary); return "" },
-		func() string { return fresh },                   // pasted by mistake
-		typing(""),                                       // the old one is still there
-		func() string { k.put(fresh); return "" },        // taken out
-		func() string { k.sim.Accept(fresh); return "" }, // revoked
-		func() string { k.asks("ana"); return "" },       // looked
+		func() string { return fresh },                            // pasted by mistake
+		typing(""),                                                // the old one is still there
+		func() string { k.put(fresh); return "" },                 // taken out
+		func() string { k.sim.Accept(fresh); return "" },          // revoked
+		func() string { k.asks("ana"); k.recorded(1); return "" }, // looked
 	}})
 	if code != exitOK {
 		t.Fatalf("%d\n%s", code, said)
@@ -115,6 +115,18 @@ func TestRotateKnowsWhereKeysStand(t *testing.T) {
 			if code != exitOK || !strings.Contains(said, want) {
 				t.Errorf("%.30s: %d, no %q:\n%s%s", setting, code, want, said, stderr)
 			}
+		}
+	}
+}
+
+// TestRotateOfAServerElsewhereDoesNotGoByTheSettingsHere: they are another server's.
+func TestRotateOfAServerElsewhereDoesNotGoByTheSettingsHere(t *testing.T) {
+	t.Parallel()
+	s := openStation(t)
+	for server, told := range map[string]string{"http://127.0.0.1:1": "does not answer", "http://api.example.com": "must begin with https://"} {
+		code, said := s.rotates(nil, "--incident", "--server", server)
+		if code != exitFailed || !strings.Contains(said, told) || strings.Contains(said, "1 of") {
+			t.Errorf("%s: %d\n%s", server, code, said)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"keyshield/internal/admin"
 	"keyshield/internal/auth"
 	"keyshield/internal/config"
+	"keyshield/internal/ledger"
 	"keyshield/internal/money"
 	"keyshield/internal/policy"
 	"keyshield/internal/server"
@@ -55,13 +56,11 @@ func answer(ctx context.Context, g program, l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	defer g.close("the ledger", books.Close)
-	defer bell.end() // before what it acts upon is closed
+	defer g.closeBooks(books, bell)
 	bell.ledger = books
 	if err := openAudit(g.cfg, books, bell, g.log); err != nil {
 		return err
 	}
-	defer g.close("the audit log", bell.audit.Close)
 
 	g.cfg.Auth.PseudonymKey = books.HMACKey()
 	verifier, err := auth.New(ctx, g.cfg.Auth, g.log)
@@ -103,7 +102,7 @@ func (g program) serve(ctx context.Context, l net.Listener, p parts) error {
 	}
 	p.server = server.New(serverConfig(g.cfg), server.Parts{
 		Verifier: p.verifier, Ledger: p.ledger, Upstream: p.client, Detector: g.hide.spoken,
-		Audit: p.audit, Metrics: p.metrics, Watch: p.eye, Operator: door, Log: g.log,
+		Audit: p.audit, Metrics: p.metrics, Watch: p.eye, Operator: door, Playground: newPlayground(g), Log: g.log,
 	})
 	close(p.ready)
 	stopOperator, err := serveOperator(ctx, g.cfg.Money.DataDir, admin.NewHandler(desk, nil), g.log)
@@ -114,6 +113,16 @@ func (g program) serve(ctx context.Context, l net.Listener, p parts) error {
 	defer runChores(ctx, g, p)()
 	g.log.Info("listening", "address", l.Addr().String(), "version", versionText(), "model", g.cfg.Text.Model)
 	return p.server.Serve(ctx, l, g.cfg.Server.ShutdownGrace)
+}
+
+// closeBooks ends what acts, then the ledger, then the audit log, which has a line of
+// all that the ledger does until its end.
+func (g program) closeBooks(books *ledger.Ledger, b *bell) {
+	b.end()
+	g.close("the ledger", books.Close)
+	if b.audit != nil {
+		g.close("the audit log", b.audit.Close)
+	}
 }
 
 func (g program) close(what string, closing func() error) {

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -60,14 +61,17 @@ func withKeys(t testing.TB, s *sim.Sim, back *httptest.Server, extra ...string) 
 	return o
 }
 
-// keyUsed is the key of the last call that reached the simulator.
+// keyUsed is the key of the last prompt that reached the simulator; keys are tried
+// with other calls.
 func (r *rig) keyUsed() string {
 	r.t.Helper()
-	all := r.sim.Requests()
-	if len(all) == 0 {
-		r.t.Fatal("nothing reached OpenAI")
+	for _, q := range slices.Backward(r.sim.Requests()) {
+		if q.Method == http.MethodPost {
+			return strings.TrimPrefix(q.Header.Get("Authorization"), "Bearer ")
+		}
 	}
-	return strings.TrimPrefix(all[len(all)-1].Header.Get("Authorization"), "Bearer ")
+	r.t.Fatal("nothing reached OpenAI")
+	return ""
 }
 
 // answeredUnder asks, and must be answered under this key.

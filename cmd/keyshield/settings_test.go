@@ -90,6 +90,7 @@ func effects() map[string]func(*testing.T) {
 		"DOPPLER_TOKEN":         keysComeFromTheSource,
 		"KEY_REFRESH":           keysAreReadAgain,
 
+		"PLAYGROUND":     playgroundIsShown,
 		"ADMIN_TOKEN":    adminTokenOpensTheDoor,
 		"AUDIT_IP":       auditIPNamesAddresses,
 		"AUDIT_DAYS":     auditDaysAreKept,

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -29,7 +30,7 @@ func spending(ctx context.Context, p process) int {
 		f.BoolVar(&asJSON, "json", false, "print JSON; amounts are whole nano-dollars (1000000000 is $1)")
 		f.BoolVar(&q.Day, "day", false, "list what was spent today (UTC)")
 		f.BoolVar(&month, "month", false, "list what was spent this month (UTC); so it is if nothing is said")
-		f.DurationVar(&q.Since, "since", 0, "list what was spent in the last 24h, say, in whole hours")
+		f.Func("since", "list what was spent in the last 24h or 7d, say, in whole hours", back(&q.Since))
 		f.Func("by", "what the lists are by: user, model, hour, or several of them (default user,model)", func(s string) error {
 			q.By = append(q.By, strings.Split(s, ",")...)
 			return q.Check()
@@ -68,7 +69,7 @@ func spending(ctx context.Context, p process) int {
 		encoder.SetIndent("", "  ")
 		err = encoder.Encode(report)
 	} else {
-		err = showUsage(p.stdout, report, q)
+		err = showUsage(p.stdout, report, q, server)
 	}
 	if err != nil {
 		fmt.Fprintf(p.stderr, "keyshield usage: %v\n", err)
@@ -77,8 +78,28 @@ func spending(ctx context.Context, p process) int {
 	return exitOK
 }
 
+// back reads how far to look back. People count in days, of which time.ParseDuration
+// knows nothing.
+func back(to *time.Duration) func(string) error {
+	return func(s string) (err error) {
+		const longest = 10_000 // days: no overflow
+		if days, ok := strings.CutSuffix(s, "d"); ok {
+			n, err := strconv.ParseUint(days, 10, 64)
+			if err != nil || n > longest {
+				return errors.New("write it as 7d, 24h or 90m")
+			}
+			*to = time.Duration(n) * aDay
+			return nil
+		}
+		if *to, err = time.ParseDuration(s); err != nil {
+			return errors.New("write it as 7d, 24h or 90m")
+		}
+		return nil
+	}
+}
+
 // showUsage writes the report for a person.
-func showUsage(to io.Writer, r admin.UsageReport, q admin.UsageQuery) error {
+func showUsage(to io.Writer, r admin.UsageReport, q admin.UsageQuery, server string) error {
 	var w strings.Builder
 	source := "from the running server"
 	if !r.Running {
@@ -101,7 +122,7 @@ func showUsage(to io.Writer, r admin.UsageReport, q admin.UsageQuery) error {
 	showList(&w, r, "Hour", r.ByHour)
 	if len(r.Stopped) > 0 {
 		fmt.Fprintln(&w)
-		tellStopped(&w, r.Stopped)
+		tellStopped(&w, r.Stopped, server)
 	}
 	_, err := io.WriteString(to, w.String())
 	return err

@@ -199,3 +199,19 @@ func TestNamesCannotPaintTheTerminal(t *testing.T) {
 		}
 	}
 }
+
+func TestDaysAreATimeToLookBack(t *testing.T) {
+	for text, want := range map[string]time.Duration{"7d": 7 * aDay, "0d": 0, "90m": 90 * time.Minute, "-1h": -time.Hour} {
+		var got time.Duration
+		if err := back(&got)(text); err != nil || got != want {
+			t.Errorf("%s is %v (%v), want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"d", "-7d", "1.5d", "10001d", "a week", ""} {
+		if err := back(new(time.Duration))(text); err == nil {
+			t.Errorf("%q is a time", text)
+		}
+	}
+	o := openOffice(t, nil)
+	o.ok("usage", "--since", "7d")
+}

@@ -40,6 +40,10 @@ export default defineRailway((ctx) => {
       OPENAI_API_KEY: preserve(),
       JWT_SECRET: preserve(),
       ALLOWED_ORIGINS: preserve(),
+      // These two may be left out: the first opens /admin/ and /metrics to the operator
+      // and the commands, the second says who is told when something is wrong.
+      ADMIN_TOKEN: preserve(),
+      ALERT_SLACK_URL: preserve(),
     },
   });
 

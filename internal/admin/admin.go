@@ -115,10 +115,22 @@ func (d *Desk) As(by string) *Desk {
 	return &other
 }
 
-// note tells the audit log, and the program's own, what was done.
-func (d *Desk) note(action, target, why string) {
-	d.Note(action, target, why, d.by)
+// note tells the audit log what was done: a look at all of it, too.
+func (d *Desk) note(action, target, why string) { d.Note(action, target, why, d.by) }
+
+// changed is note for what others will notice: the program's own log tells of it, too.
+func (d *Desk) changed(action, target, why string) {
+	d.note(action, target, why)
 	d.Log.Warn("the operator changed something", "action", action, "target", target, "why", why, "by", d.by)
+}
+
+// finishTime is how long a change may take.
+const finishTime = 10 * time.Second
+
+// finish is for what is done to its end, with its line in the audit log, whoever hangs
+// up meanwhile: else a change could be made of which nobody is told.
+func finish(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), finishTime)
 }
 
 // Refusal is why a question is not answered. Whoever asks is the operator, so it
@@ -127,12 +139,14 @@ type Refusal struct {
 	Status int // HTTP's
 	Code   string
 	Text   string
+
+	Several []Person // of several_users: who has that name
 }
 
 func (r *Refusal) Error() string { return r.Text }
 
 func refusal(status int, code, format string, args ...any) *Refusal {
-	return &Refusal{status, code, fmt.Sprintf(format, args...)}
+	return &Refusal{Status: status, Code: code, Text: fmt.Sprintf(format, args...)}
 }
 
 // badRequest is a question that makes no sense.

@@ -73,13 +73,7 @@ func exportAudit(d *Desk, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return stream(d, w, r, "application/x-ndjson", "audit.jsonl", func(to io.Writer) error {
-		err := d.ExportAudit(r.Context(), q, to)
-		if err == nil {
-			d.note("export_audit", "audit", r.URL.RawQuery)
-		}
-		return err
-	})
+	return stream(d, w, r, "application/x-ndjson", "audit.jsonl", func(to io.Writer) error { return d.ExportAudit(r.Context(), q, to) })
 }
 
 // stream sends what write writes. Once it has begun, an error can only be told by

@@ -212,7 +212,7 @@ func (c *Client) understood(resp *http.Response) error {
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&told); err != nil || told.Error == "" {
 		return fmt.Errorf("the server answered %s", resp.Status)
 	}
-	return &Refusal{resp.StatusCode, told.Code, told.Error}
+	return &Refusal{Status: resp.StatusCode, Code: told.Code, Text: told.Error, Several: told.Several}
 }
 
 // noDesk explains what answers from afar when it is no desk: whoever has no right

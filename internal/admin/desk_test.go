@@ -21,91 +21,6 @@ import (
 	"keyshield/internal/upstream"
 )
 
-func TestDisabledUserIsRefusedAndEnabledAgain(t *testing.T) {
-	o := openOffice(t)
-	o.settle(person("ana"), "gpt-6-luna", 7)
-	a := must[admin.DisableAnswer](t)(o.far().Disable(t.Context(), admin.DisableRequest{User: "ana", For: "90m", Why: "stolen phone"}))
-	if a.Disabled == nil || !a.Seen || a.Disabled.Until == nil || a.Disabled.Until.Sub(a.Disabled.Since).Round(time.Minute) != 90*time.Minute ||
-		a.Disabled.By != "admin 127.0.0.1" || a.Disabled.Why != "stolen phone" || a.Disabled.Key != person("ana").Key {
-		t.Errorf("the answer is %+v", a)
-	}
-	if o.ledger.Stopped(person("ana").Key) == nil {
-		t.Error("disabled, and not refused")
-	}
-	list := must[admin.SwitchList](t)(o.near().Switches(t.Context()))
-	if diff := cmp.Diff([]admin.Stop{*a.Disabled}, list.Stopped); diff != "" {
-		t.Errorf("the list of switches (-answer +list):\n%s", diff)
-	}
-	e := must[admin.EnableAnswer](t)(o.near().Enable(t.Context(), admin.EnableRequest{User: "ana", Why: "found it"}))
-	if e.Enabled == nil || len(e.Stopped) != 0 || o.ledger.Stopped(person("ana").Key) != nil {
-		t.Errorf("enabled: %+v", e)
-	}
-	if !slices.Equal(o.forgiven, []string{person("ana").Key}) {
-		t.Errorf("the watch forgives %v", o.forgiven)
-	}
-	if diff := cmp.Diff([]string{"disable user:ana (stolen phone) by admin 127.0.0.1", "enable user:ana (found it) by cli"}, o.acts()); diff != "" {
-		t.Errorf("the audit log (-want +got):\n%s", diff)
-	}
-}
-
-// TestStrangerCanBeDisabled: a token that was stolen may not have been used yet.
-func TestStrangerCanBeDisabled(t *testing.T) {
-	o := openOffice(t)
-	a := must[admin.DisableAnswer](t)(o.desk.Disable(t.Context(), admin.DisableRequest{User: "eve"}))
-	if a.Seen || a.Disabled == nil || a.Disabled.Until != nil || a.Disabled.Key != person("eve").Key {
-		t.Errorf("%+v", a)
-	}
-	if o.ledger.Stopped(person("eve").Key) == nil {
-		t.Error("a stranger who was disabled is let in")
-	}
-	must[admin.DisableAnswer](t)(o.desk.Disable(t.Context(), admin.DisableRequest{User: "eve", Issuer: "https://other.example"}))
-	if o.ledger.Stopped("pseudonym-of-eve-of-https://other.example") == nil {
-		t.Error("the other issuer's is let in")
-	}
-}
-
-func TestOneNameOfTwoUsersIsAskedBack(t *testing.T) {
-	o := openOffice(t)
-	theirs := ledger.User{Key: "pseudonym-of-theirs", Issuer: "https://two.example", ID: "1"}
-	o.settle(person("1"), "gpt-6-luna", 7)
-	o.settle(theirs, "gpt-6-luna", 7)
-	a := must[admin.DisableAnswer](t)(o.desk.Disable(t.Context(), admin.DisableRequest{User: "1"}))
-	if a.Disabled != nil || len(a.Several) != 2 || len(must[admin.SwitchList](t)(o.desk.Switches(t.Context())).Stopped) != 0 {
-		t.Fatalf("%+v", a)
-	}
-	for _, what := range []admin.DisableRequest{{User: "1", Issuer: "https://two.example"}, {User: person("1").Key}} {
-		if a := must[admin.DisableAnswer](t)(o.desk.Disable(t.Context(), what)); a.Disabled == nil {
-			t.Errorf("%+v: %+v", what, a)
-		}
-	}
-	if e := must[admin.EnableAnswer](t)(o.desk.Enable(t.Context(), admin.EnableRequest{User: "1"})); e.Enabled != nil || len(e.Several) != 2 {
-		t.Errorf("enable: %+v", e)
-	}
-	e := must[admin.EnableAnswer](t)(o.desk.Enable(t.Context(), admin.EnableRequest{User: "1", Issuer: "https://two.example"}))
-	if e.Enabled == nil || e.Enabled.Key != theirs.Key {
-		t.Errorf("enable by issuer: %+v", e)
-	}
-	if _, err := o.desk.User(t.Context(), "1"); codeOf(err) != "several_users" || !strings.Contains(err.Error(), theirs.Key) {
-		t.Errorf("looking at one of two: %v", err)
-	}
-}
-
-func TestEverythingStopsAndRunsAgain(t *testing.T) {
-	o := openOffice(t)
-	a := must[admin.DisableAnswer](t)(o.desk.Disable(t.Context(), admin.DisableRequest{Everything: true, Why: "drill"}))
-	if a.Disabled == nil || !a.Disabled.Everything || o.ledger.Stopped("anybody") == nil {
-		t.Errorf("%+v", a)
-	}
-	must[admin.DisableAnswer](t)(o.desk.Disable(t.Context(), admin.DisableRequest{User: "eve"}))
-	e := must[admin.EnableAnswer](t)(o.desk.Enable(t.Context(), admin.EnableRequest{Everything: true}))
-	if e.Enabled == nil || !e.Enabled.Everything || len(e.Stopped) != 1 || len(o.forgiven) != 0 {
-		t.Errorf("%+v, forgiven %v", e, o.forgiven)
-	}
-	if o.ledger.Stopped("anybody") != nil || o.ledger.Stopped(person("eve").Key) == nil {
-		t.Error("everything runs, and whoever was disabled is not: that is what should be")
-	}
-}
-
 func TestRequestsThatMakeNoSenseAreRefused(t *testing.T) {
 	day := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 	for name, c := range map[string]interface{ Check() error }{
@@ -134,6 +49,7 @@ func TestRequestsThatMakeNoSenseAreRefused(t *testing.T) {
 		"an order that is none":   admin.UsersQuery{Sort: "colour"},
 		"a page too long":         admin.UsersQuery{Limit: 1001},
 		"a kind that is none":     admin.AuditQuery{Kind: "colour"},
+		"an outcome that is none": admin.AuditQuery{Outcome: "colour"},
 		"to before from":          admin.AuditQuery{From: day, To: day},
 		"before with oldest":      admin.AuditQuery{Before: 3, Oldest: true},
 		"no list":                 admin.UsageQuery{By: []string{"colour"}},
@@ -323,12 +239,11 @@ func TestWithoutAServerItSaysSo(t *testing.T) {
 	d := admin.NewDesk(parts)
 	ask := func(_ any, err error) error { return err }
 	for name, err := range map[string]error{
-		"overview":  ask(d.Overview(t.Context())),
-		"keys":      ask(d.Keys(t.Context())),
-		"reload":    ask(d.ReloadKeys(t.Context())),
-		"settings":  ask(d.Settings(t.Context())),
-		"alerts":    ask(d.TestAlerts(t.Context())),
-		"reconcile": ask(d.Reconcile(t.Context(), admin.ReconcileReport{From: time.Unix(1, 0), To: time.Unix(2, 0)})),
+		"overview": ask(d.Overview(t.Context())),
+		"keys":     ask(d.Keys(t.Context())),
+		"reload":   ask(d.ReloadKeys(t.Context())),
+		"settings": ask(d.Settings(t.Context())),
+		"alerts":   ask(d.TestAlerts(t.Context())),
 	} {
 		if codeOf(err) != "not_running" || !strings.Contains(err.Error(), "--server") {
 			t.Errorf("%s: %v", name, err)
@@ -341,6 +256,7 @@ func TestWithoutAServerItSaysSo(t *testing.T) {
 		"disable":  ask(d.Disable(t.Context(), admin.DisableRequest{Everything: true})),
 		"enable":   ask(d.Enable(t.Context(), admin.EnableRequest{Everything: true})),
 		"audit":    ask(d.Audit(t.Context(), admin.AuditQuery{})),
+		"compare":  ask(d.Reconcile(t.Context(), admin.ReconcileReport{From: time.Unix(1, 0), To: time.Unix(2, 0)})),
 		"last":     ask(d.LastReconcile(t.Context())),
 	} {
 		if err != nil {

@@ -84,7 +84,7 @@ func (h *handler) routes() []route {
 		at("GET", "usage", ask(parseUsageQuery, runningUsage)),
 		at("GET", "users", ask(parseUsersQuery, (*Desk).Users)),
 		at("GET", "users/{name}", oneUser),
-		at("GET", "audit", ask(parseAuditQuery, (*Desk).Audit)),
+		at("GET", "audit", ask(parsePage, (*Desk).Audit)),
 		at("GET", "audit/export", exportAudit),
 		at("GET", "audit/verify", ask(parseAnchors, (*Desk).VerifyAudit)),
 		at("GET", "keys", look((*Desk).Keys)),
@@ -209,15 +209,16 @@ func writeJSON(w http.ResponseWriter, v any) error {
 
 // refusalBody is the body of every answer that is not a 200.
 type refusalBody struct {
-	Error string `json:"error"`
-	Code  string `json:"code"`
+	Error   string   `json:"error"`
+	Code    string   `json:"code"`
+	Several []Person `json:"several,omitempty"`
 }
 
 func refuse(w http.ResponseWriter, err error) {
 	told := refusalOf(err)
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(told.Status)
-	_ = json.NewEncoder(w).Encode(refusalBody{told.Text, told.Code})
+	_ = json.NewEncoder(w).Encode(refusalBody{told.Text, told.Code, told.Several})
 }
 
 // refusalOf tells the operator the whole story.
@@ -230,9 +231,9 @@ func refusalOf(err error) *Refusal {
 		if cause := e.Unwrap(); cause != nil {
 			text = strings.TrimSuffix(text, ".") + ": " + cause.Error()
 		}
-		return &Refusal{e.Status, e.Code, text}
+		return &Refusal{Status: e.Status, Code: e.Code, Text: text}
 	}
-	return &Refusal{http.StatusInternalServerError, "internal", err.Error()}
+	return &Refusal{Status: http.StatusInternalServerError, Code: "internal", Text: err.Error()}
 }
 
 // unknown says whether it is the path or the method that there is not.

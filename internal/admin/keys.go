@@ -27,7 +27,7 @@ func (d *Desk) ReloadKeys(ctx context.Context) (KeyList, error) {
 	if live.ReloadKeys == nil {
 		return KeyList{}, refusal(http.StatusConflict, "fixed_keys", "the keys of this server come from its environment and change with a restart only: set OPENAI_API_KEY_FILE or OPENAI_KEY_SOURCE")
 	}
-	d.note("reload_keys", "keys", "")
+	d.changed("reload_keys", "keys", "")
 	if err := live.ReloadKeys(ctx); err != nil {
 		return KeyList{}, refusal(http.StatusBadGateway, "keys_unchanged", "the keys stay as they are: %v", err)
 	}

@@ -21,6 +21,7 @@ import (
 	"keyshield/internal/admin"
 	"keyshield/internal/alert"
 	"keyshield/internal/audit"
+	"keyshield/internal/ledger"
 	"keyshield/internal/money"
 )
 
@@ -128,6 +129,9 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	o.conforms(router, "GET", "users/nobody", "", 404)
 	o.conforms(router, "GET", "usage?by=colour", "", 400)
 	o.conforms(router, "POST", "disable", `{}`, 400)
+	o.settle(ledger.User{Key: "another", Issuer: "https://two.example", ID: "bob"}, "gpt-6-luna", 7)
+	o.conforms(router, "POST", "disable", `{"user":"bob"}`, 409)
+	o.conforms(router, "POST", "enable", `{"user":"nobody"}`, 404)
 	o.conforms(router, "POST", "seed", `{"month_nanousd":1}`, 409)
 	o.conforms(router, "POST", "enable", `{"why":"`+strings.Repeat("x", 64<<10)+`"}`, 413)
 	if err := o.ledger.Close(); err != nil {
@@ -145,7 +149,7 @@ func TestEveryCodeOfARefusalIsDescribed(t *testing.T) {
 		}
 	}
 	for _, code := range []string{
-		"invalid_request", "invalid_json", "not_found", "no_such_user", "no_audit_log", "request_timeout", "backup_runs", "audit_is_read", "several_users",
+		"invalid_request", "invalid_json", "not_found", "no_such_user", "no_audit_log", "no_such_model", "not_stopped", "issuer_needed", "request_timeout", "backup_runs", "audit_is_read", "several_users",
 		"fixed_keys", "counted_more", "body_too_large", "unsupported_media_type", "rate_limited", "internal", "damaged", "keys_unchanged", "unavailable",
 	} {
 		if !strings.Contains(told.String(), code) {
@@ -162,7 +166,7 @@ func TestEveryRefusalIsDescribedWhereItCanOccur(t *testing.T) {
 		"GET users/{name}": "200 400 404 409 429 500 503", "GET audit/export": "200 400 404 409 429 500 503", "GET backup": "200 400 404 409 429 500 503",
 		"GET audit/verify": "200 400 404 409 429 500",
 		"GET keys":         read, "GET settings": read, "GET whoami": read, "GET reconcile": read,
-		"POST disable": write + " 503", "POST enable": write + " 503", "POST reconcile": write, "POST alerts/test": write,
+		"POST disable": "200 400 404 408 409 413 415 429 500 503", "POST enable": "200 400 404 408 409 413 415 429 500 503", "POST reconcile": write, "POST alerts/test": write,
 		"POST keys/reload": "200 400 404 408 409 413 415 429 500 502", "POST seed": "200 400 404 408 409 413 415 429 500 503",
 		"POST session": "200 404 429 500", "DELETE session": "204 404 429 500",
 	}

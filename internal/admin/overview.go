@@ -142,12 +142,12 @@ func because(s Stop) string {
 
 func (o *Overview) keyTrouble(say func(string, ...any)) {
 	if !usable(o.Keys) {
-		say("No key for OpenAI works, and every request is refused. Make a new one and put it where the others are: keyshield rotate.")
+		say("No key for OpenAI works, and every request is refused. Make a new one and put it where the others are: keyshield rotate --incident.")
 		return
 	}
 	for _, k := range o.Keys {
 		if k.State == upstream.Quarantined {
-			say("OpenAI refuses the key %s of %s: %s. If you did not revoke it, treat it as leaked: keyshield rotate.", k.Fingerprint, k.Source, k.Why)
+			say("OpenAI refuses the key %s of %s: %s. If you did not revoke it, treat it as leaked: keyshield rotate --incident.", k.Fingerprint, k.Source, k.Why)
 		}
 	}
 }

@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"keyshield/internal/audit"
@@ -25,6 +27,10 @@ type AuditQuery struct {
 	Limit                               int    // of a page; 0 is 100, at most 1000. An export has no limit where none is said
 	Before                              int64  // only those with a smaller seq: the next page
 	Oldest                              bool   // the oldest first; else the newest
+
+	// Look is of an export that is read and thrown away, as a summary's: it leaves no
+	// record of itself.
+	Look bool
 }
 
 const (
@@ -46,6 +52,9 @@ func (q AuditQuery) values() url.Values {
 			v.Set(name, at.UTC().Format(time.RFC3339Nano))
 		}
 	}
+	if q.Look {
+		v.Set("look", "true")
+	}
 	if q.Limit != 0 {
 		v.Set("limit", strconv.Itoa(q.Limit))
 	}
@@ -56,14 +65,23 @@ func (q AuditQuery) values() url.Values {
 }
 
 func parseAuditQuery(v url.Values) (AuditQuery, error) {
-	r := reading(v, "from", "to", "user", "outcome", "code", "endpoint", "kind", "model", "id", "limit", "before", "oldest")
+	r := reading(v, "from", "to", "user", "outcome", "code", "endpoint", "kind", "model", "id", "limit", "before", "oldest", "look")
 	q := AuditQuery{
 		From: r.time("from"), To: r.time("to"),
 		User: r.text("user"), Outcome: r.text("outcome"), Code: r.text("code"), Endpoint: r.text("endpoint"),
 		Kind: r.text("kind"), Model: r.text("model"), ID: r.text("id"),
-		Limit: r.int("limit"), Before: r.number("before", 1<<62), Oldest: r.bool("oldest"),
+		Limit: r.int("limit"), Before: r.number("before", 1<<62), Oldest: r.bool("oldest"), Look: r.bool("look"),
 	}
 	return q, cmp.Or(r.err, q.Check())
+}
+
+// parsePage is of a page, which is never noted.
+func parsePage(v url.Values) (AuditQuery, error) {
+	q, err := parseAuditQuery(v)
+	if err == nil && v.Has("look") {
+		err = badRequest("look is of an export: leave it out")
+	}
+	return q, err
 }
 
 // Check says what is wrong with a query.
@@ -72,7 +90,10 @@ func (q AuditQuery) Check() error {
 		"": true, string(audit.Request): true, string(audit.Operator): true, string(audit.Refused): true,
 		string(audit.Start): true, string(audit.Stop): true, string(audit.Lost): true,
 	}
+	outcomes := []string{"", audit.OK, audit.Denied, audit.Failed, audit.ClientGone, audit.Unknown, audit.Done}
 	switch {
+	case !slices.Contains(outcomes, q.Outcome):
+		return badRequest("there is no outcome %q: say ok, refused, failed, client_gone, unknown (cut off by a crash) or done (an operator's)", q.Outcome)
 	case !kinds[q.Kind]:
 		return badRequest("there are no records of kind %q: say request, operator, refused, start, stop or lost", q.Kind)
 	case !q.From.IsZero() && !q.To.IsZero() && !q.To.After(q.From):
@@ -169,7 +190,20 @@ func (d *Desk) noLog(err error) error {
 
 func (d *Desk) auditDir() string { return filepath.Join(d.Dir, audit.Folder) }
 
-// ExportAudit writes records as JSON lines.
+// filters says what an export was narrowed down to.
+func (q AuditQuery) filters() string {
+	var all []string
+	for name, values := range q.values() {
+		if name != "oldest" {
+			all = append(all, name+"="+values[0])
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
+}
+
+// ExportAudit writes records as JSON lines. That they were taken away is noted once
+// there is something to take, also if it broke off.
 func (d *Desk) ExportAudit(ctx context.Context, q AuditQuery, w io.Writer) error {
 	if err := q.Check(); err != nil {
 		return err
@@ -180,7 +214,14 @@ func (d *Desk) ExportAudit(ctx context.Context, q AuditQuery, w io.Writer) error
 	defer d.shared.reading.Unlock()
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
-	unreadable, err := d.visit(ctx, q, q.Limit, func(r audit.Record) error { return encoder.Encode(r) })
+	taken := false
+	unreadable, err := d.visit(ctx, q, q.Limit, func(r audit.Record) error {
+		taken = true
+		return encoder.Encode(r)
+	})
+	if (taken || err == nil) && !q.Look {
+		d.note("export_audit", "audit", q.filters())
+	}
 	if unreadable > 0 {
 		d.Log.Error("an export of the audit log lacks what cannot be read: keyshield audit verify", "lines", unreadable)
 	}

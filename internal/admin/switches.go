@@ -1,7 +1,10 @@
 package admin
 
 import (
+	"cmp"
 	"context"
+	"net/http"
+	"slices"
 	"time"
 
 	"keyshield/internal/ledger"
@@ -56,23 +59,22 @@ func (d *Desk) Disable(ctx context.Context, what DisableRequest) (DisableAnswer,
 	if err != nil {
 		return DisableAnswer{}, err
 	}
+	ctx, done := finish(ctx)
+	defer done()
 	request := ledger.DisableRequest{Everything: what.Everything, For: lasts, By: d.by, Why: what.Why}
-	answer := DisableAnswer{}
+	answer, target := DisableAnswer{}, "everything"
 	if !what.Everything {
-		who, err := d.whom(ctx, what, &answer)
-		if err != nil || answer.Several != nil {
-			return answer, err
+		who, seen, err := d.whom(ctx, what)
+		if err != nil {
+			return DisableAnswer{}, err
 		}
 		request.User = ledger.User{Key: who.Key, Issuer: who.Issuer, ID: who.ID}
+		answer.Seen, target = seen, who.Target()
 	}
 	if err := d.Ledger.Disable(ctx, request); err != nil {
 		return DisableAnswer{}, err
 	}
-	target := "everything"
-	if !what.Everything {
-		target = "user:" + request.User.ID
-	}
-	d.note("disable", target, what.Why)
+	d.changed("disable", target, what.Why)
 	all, err := d.stopped(ctx)
 	for _, s := range all {
 		if s.Model == "" && s.Key == request.User.Key {
@@ -82,26 +84,33 @@ func (d *Desk) Disable(ctx context.Context, what DisableRequest) (DisableAnswer,
 	return answer, err
 }
 
-// whom finds the one who is meant. Somebody who was never seen has a pseudonym, too.
-func (d *Desk) whom(ctx context.Context, what DisableRequest, answer *DisableAnswer) (Person, error) {
+// whom finds the one who is meant. Somebody who was never seen has a pseudonym, too,
+// if it is known what the iss of their tokens is; else everybody of that id is meant,
+// whoever made their tokens: guessing wrong would stop nobody.
+func (d *Desk) whom(ctx context.Context, what DisableRequest) (who Person, seen bool, err error) {
 	found, err := d.find(ctx, what.User, what.Issuer)
+	found = slices.DeleteFunc(found, func(p Person) bool { return p.Key == ledger.AnyIssuer(p.ID) }) // nobody in particular
 	switch {
 	case err != nil:
-		return Person{}, err
+		return Person{}, false, err
 	case len(found) > 1:
-		answer.Several = found
-		return Person{}, nil
+		return Person{}, false, several(what.User, found)
 	case len(found) == 1:
-		answer.Seen = true
-		return found[0], nil
+		return found[0], true, nil
 	case d.Pseudonym == nil:
-		return Person{}, badRequest("nobody called %q has asked anything here", what.User)
+		return Person{}, false, refusal(http.StatusNotFound, "no_such_user", "nobody called %q has asked anything here", what.User)
 	}
-	issuer := what.Issuer
-	if issuer == "" {
-		issuer = d.Issuer
+	issuer := cmp.Or(what.Issuer, d.Issuer)
+	switch {
+	case issuer == "" && len(what.User) <= ledger.MaxAnyIssuer:
+		return Person{ID: what.User, Key: ledger.AnyIssuer(what.User)}, false, nil
+	case issuer == "":
+		return Person{}, false, refusal(http.StatusConflict, "issuer_needed",
+			"nobody called %q has asked anything here, and nobody is stopped: say the issuer, the iss of their tokens, or %s if those have no iss; or set JWT_ISSUER", what.User, NoIssuer)
+	case issuer == NoIssuer:
+		issuer = ""
 	}
-	return Person{ID: what.User, Issuer: issuer, Key: d.Pseudonym(issuer, what.User)}, nil
+	return Person{ID: what.User, Issuer: issuer, Key: d.Pseudonym(issuer, what.User)}, false, nil
 }
 
 // Check says what is wrong with a request.
@@ -114,7 +123,7 @@ func (r EnableRequest) Check() error {
 	}
 	switch {
 	case said != 1:
-		return badRequest("say what: --model <model>, --user <id> or --everything; keyshield usage lists what is stopped")
+		return badRequest("say what: a user, a model or everything, one of them")
 	case r.Issuer != "" && r.User == "":
 		return badRequest("an issuer belongs to a user")
 	}
@@ -129,7 +138,7 @@ func (r EnableRequest) means(s Stop) bool {
 	case r.Model != "":
 		return s.Model == r.Model
 	}
-	return s.Key != "" && s.Is(r.User) && (r.Issuer == "" || r.Issuer == s.Issuer)
+	return s.Key != "" && s.Is(r.User) && s.issuedBy(r.Issuer)
 }
 
 // Enable lets a user, a model or everything in again, whoever stopped it.
@@ -137,37 +146,66 @@ func (d *Desk) Enable(ctx context.Context, what EnableRequest) (EnableAnswer, er
 	if err := what.Check(); err != nil {
 		return EnableAnswer{}, err
 	}
-	answer := EnableAnswer{Known: what.Model != "" && d.Knows(what.Model)}
+	ctx, done := finish(ctx)
+	defer done()
 	stopped, err := d.stopped(ctx)
 	if err != nil {
 		return EnableAnswer{}, err
 	}
-	var meant []Stop
-	for _, s := range stopped {
-		if what.means(s) {
-			meant = append(meant, s)
-		} else {
-			answer.Stopped = append(answer.Stopped, s)
+	meant := what.among(stopped)
+	switch {
+	case len(meant) > 1:
+		var people []Person
+		for _, s := range meant {
+			people = append(people, s.Person)
 		}
+		return EnableAnswer{}, several(what.User, people)
+	case len(meant) == 0:
+		return EnableAnswer{}, d.notStopped(what)
 	}
-	if len(meant) > 1 {
-		answer.Several = meant
-		return answer, nil
+	one := meant[0]
+	was, err := d.Ledger.Enable(ctx, ledger.EnableRequest{User: one.Key, Model: one.Model, Everything: one.Everything, By: d.by, Why: what.Why})
+	if err != nil {
+		return EnableAnswer{}, err
 	}
-	if len(meant) == 0 {
-		return answer, nil
+	if !was { // its time was up, or somebody was faster
+		return EnableAnswer{}, d.notStopped(what)
 	}
-	was, err := d.Ledger.Enable(ctx, ledger.EnableRequest{
-		User: meant[0].Key, Model: meant[0].Model, Everything: meant[0].Everything, By: d.by, Why: what.Why,
+	d.changed("enable", one.target(), what.Why)
+	if d.Live != nil && d.Live.Forgive != nil && one.Model == "" {
+		d.Live.Forgive(one.Key) // "" is everything
+	}
+	still := slices.DeleteFunc(stopped, func(s Stop) bool {
+		return s.Key == one.Key && s.Model == one.Model && s.Everything == one.Everything
 	})
-	if was {
-		answer.Enabled = &meant[0]
-		d.note("enable", meant[0].target(), what.Why)
-		if d.Live != nil && d.Live.Forgive != nil && meant[0].Model == "" {
-			d.Live.Forgive(meant[0].Key) // "" is everything
+	return EnableAnswer{Enabled: one, Stopped: still}, nil
+}
+
+// among are the stops that the request is about. A pseudonym goes before an id that
+// somebody chose to be the same.
+func (r EnableRequest) among(stopped []Stop) (meant []Stop) {
+	for _, s := range stopped {
+		if !r.means(s) {
+			continue
 		}
+		if r.User != "" && s.Key == r.User {
+			return []Stop{s}
+		}
+		meant = append(meant, s)
 	}
-	return answer, err
+	return meant
+}
+
+func (d *Desk) notStopped(what EnableRequest) *Refusal {
+	switch {
+	case what.Everything:
+		return refusal(http.StatusNotFound, "not_stopped", "everything runs: there is nothing to do")
+	case what.Model == "":
+		return refusal(http.StatusNotFound, "not_stopped", "no user %q is disabled", what.User)
+	case d.Knows(what.Model):
+		return refusal(http.StatusNotFound, "not_stopped", "the model %q is not stopped: there is nothing to do", what.Model)
+	}
+	return refusal(http.StatusNotFound, "no_such_model", "there is no model %q with a price here", what.Model)
 }
 
 // target names what is stopped as the audit log does.
@@ -177,10 +215,8 @@ func (s Stop) target() string {
 		return "everything"
 	case s.Model != "":
 		return "model:" + s.Model
-	case s.ID != "":
-		return "user:" + s.ID
 	}
-	return "user:" + s.Key
+	return s.Person.Target()
 }
 
 // Switches lists who and what is stopped.

@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"cmp"
 	"math"
+	"strings"
 	"time"
 
 	"keyshield/internal/audit"
@@ -97,6 +99,20 @@ func personOf(u ledger.User) Person { return Person{ID: u.ID, Issuer: u.Issuer, 
 
 // Is says whether the name is the person's id or pseudonym.
 func (p Person) Is(name string) bool { return name == p.ID || name == p.Key }
+
+// Target names the person as the audit log does: the id for whoever reads, and the
+// pseudonym for whoever must know which of several that is.
+func (p Person) Target() string {
+	const longest = 150 // bytes: a target is cut at 256
+	id := p.ID
+	switch {
+	case id == "" || p.Key == "":
+		return "user:" + cmp.Or(id, p.Key)
+	case len(id) > longest:
+		id = strings.ToValidUTF8(id[:longest], "") + "…"
+	}
+	return "user:" + id + " (key " + p.Key + ")"
+}
 
 // Stop is a user, a model or everything that may not ask: after overshoots, or
 // because somebody said so.
@@ -232,17 +248,17 @@ type SwitchList struct {
 // DisableRequest is the body of POST disable: either User, or Everything.
 type DisableRequest struct {
 	User       string `json:"user,omitempty"`   // id or pseudonym
-	Issuer     string `json:"issuer,omitempty"` // whose User it is; needed only if several have the name, or nobody was seen yet
+	Issuer     string `json:"issuer,omitempty"` // whose User it is, or NoIssuer; needed if several have the name, or nobody has been seen and JWT_ISSUER is not set
 	Everything bool   `json:"everything,omitempty"`
 	For        string `json:"for,omitempty"` // "1h30m"; absent: until enabled
 	Why        string `json:"why,omitempty"`
 }
 
-// DisableAnswer is what came of it. Without Disabled the name is that of Several.
+// DisableAnswer is what came of it. Disabled is null if it was lifted already. A name
+// that several have is refused, with all of them.
 type DisableAnswer struct {
-	Disabled *Stop    `json:"disabled"`
-	Seen     bool     `json:"seen"` // the user has asked something before; else the id may be mistyped
-	Several  []Person `json:"several,omitempty"`
+	Disabled *Stop `json:"disabled"`
+	Seen     bool  `json:"seen"` // the user has asked something before; else the id may be mistyped
 }
 
 // EnableRequest is the body of POST enable: one of User, Model and Everything.
@@ -254,11 +270,10 @@ type EnableRequest struct {
 	Why        string `json:"why,omitempty"`
 }
 
-// EnableAnswer is what came of it. Neither Enabled nor Several: it was not stopped.
+// EnableAnswer is what came of it. What was not stopped is refused, and so is a name
+// that several have.
 type EnableAnswer struct {
-	Enabled *Stop  `json:"enabled"`
-	Several []Stop `json:"several"` // the name is that of more than one
-	Known   bool   `json:"known"`   // a model with a price
+	Enabled Stop   `json:"enabled"`
 	Stopped []Stop `json:"stopped"` // still
 }
 

@@ -40,6 +40,9 @@ func (q UsersQuery) values() url.Values {
 func parseUsersQuery(v url.Values) (UsersQuery, error) {
 	r := reading(v, "search", "sort", "desc", "offset", "limit")
 	q := UsersQuery{Search: r.text("search"), Sort: r.text("sort"), Desc: r.bool("desc"), Offset: r.int("offset"), Limit: r.int("limit")}
+	if r.text("desc") == "" {
+		q.Desc = q.Sort != string(ledger.SortID) // of amounts the most is asked for, of names the first
+	}
 	return q, cmp.Or(r.err, q.Check())
 }
 
@@ -85,7 +88,7 @@ func (d *Desk) User(ctx context.Context, name string) (UserDetail, error) {
 	case len(found) == 0:
 		return UserDetail{}, refusal(http.StatusNotFound, "no_such_user", "nobody called %q has asked anything here: look at the users there are", name)
 	case len(found) > 1:
-		return UserDetail{}, refusal(http.StatusConflict, "several_users", "%q is the name of several: ask for one by pseudonym: %s", name, keysOf(found))
+		return UserDetail{}, several(name, found)
 	}
 	u := UserDetail{To: nextHour(now()), Records: []audit.Record{}}
 	u.From = u.To.AddDate(0, 0, -detailDays)
@@ -112,12 +115,15 @@ func (d *Desk) User(ctx context.Context, name string) (UserDetail, error) {
 	return u, err
 }
 
-func keysOf(people []Person) string {
+// several asks back which of them is meant.
+func several(name string, found []Person) *Refusal {
 	var all []string
-	for _, p := range people {
-		all = append(all, p.Key+" (of "+p.Issuer+")")
+	for _, p := range found {
+		all = append(all, p.Key+" (of "+cmp.Or(p.Issuer, "tokens without an issuer")+")")
 	}
-	return strings.Join(all, ", ")
+	told := refusal(http.StatusConflict, "several_users", "%q is the name of several: ask for one by pseudonym: %s", name, strings.Join(all, ", "))
+	told.Several = found
+	return told
 }
 
 // past fills the lists of the last days.
@@ -134,8 +140,16 @@ func (d *Desk) past(ctx context.Context, u *UserDetail) error {
 	return err
 }
 
+// NoIssuer is what an operator says for tokens without an iss.
+const NoIssuer = "none"
+
+// issuedBy says whether p is a user of the issuer that an operator named, if any.
+func (p Person) issuedBy(issuer string) bool {
+	return issuer == "" || p.Issuer == issuer || issuer == NoIssuer && p.Issuer == ""
+}
+
 // find lists the users of a name: their id or pseudonym, and whose they are if
-// issuer is said.
+// issuer is said. Whose pseudonym it is goes before whoever chose it for an id.
 func (d *Desk) find(ctx context.Context, name, issuer string) ([]Person, error) {
 	users, err := d.Ledger.Find(ctx, name)
 	if err != nil {
@@ -143,9 +157,14 @@ func (d *Desk) find(ctx context.Context, name, issuer string) ([]Person, error) 
 	}
 	var all []Person
 	for _, u := range users {
-		if issuer == "" || u.Issuer == issuer {
-			all = append(all, personOf(u))
+		p := personOf(u)
+		if !p.issuedBy(issuer) {
+			continue
 		}
+		if p.Key == name {
+			return []Person{p}, nil
+		}
+		all = append(all, p)
 	}
 	return all, nil
 }

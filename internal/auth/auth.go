@@ -36,7 +36,7 @@ import (
 
 const (
 	maxToken = 8 << 10          // bytes, measured before anything is parsed
-	leeway   = 30 * time.Second // for clocks that differ, on every time in a token
+	Leeway   = 30 * time.Second // for clocks that differ, on every time in a token
 	maxSeen  = 10_000           // verified tokens remembered
 )
 
@@ -120,7 +120,7 @@ func claimRules(cfg Config) []jwt.ParserOption {
 	rules := []jwt.ParserOption{
 		jwt.WithExpirationRequired(),
 		jwt.WithIssuedAt(),
-		jwt.WithLeeway(leeway),
+		jwt.WithLeeway(Leeway),
 		jwt.WithIssuer(cfg.Issuer),
 	}
 	if len(cfg.Audience) > 0 {

@@ -67,7 +67,7 @@ func (c *claims) Validate() error {
 	}
 	// A token nobody can revoke must not live for ever. The library accepts the
 	// year 31 688 740 476.
-	if left := time.Until(c.exp.Time); left > c.want.MaxLifetime+leeway {
+	if left := time.Until(c.exp.Time); left > c.want.MaxLifetime+Leeway {
 		return fmt.Errorf("%v of lifetime left, JWT_MAX_LIFETIME is %v", left.Round(time.Second), c.want.MaxLifetime)
 	}
 	if err := c.audience(); err != nil {

@@ -282,7 +282,7 @@ func (b bench) times() []forgery {
 	list := []forgery{
 		b.claimed("no exp", "no exp", m{"exp": nil}),
 		b.claimed("expired a minute ago", "expired", m{"exp": in(-time.Minute)}), b.claimed("expired a year ago", "expired", m{"exp": in(-8760 * time.Hour)}),
-		b.claimed("expired just beyond the leeway", "expired", m{"exp": in(-31 * time.Second)}), b.claimed("exp 0", "expired", m{"exp": 0}), b.claimed("exp 1", "expired", m{"exp": 1}),
+		b.claimed("expired just beyond the Leeway", "expired", m{"exp": in(-31 * time.Second)}), b.claimed("exp 0", "expired", m{"exp": 0}), b.claimed("exp 1", "expired", m{"exp": 1}),
 		exp("exp a string", kind, fmt.Sprintf(`"%d"`, in(time.Hour))), exp("exp an ISO date", kind, `"2099-01-01T00:00:00Z"`), exp("exp null", kind, `null`),
 		exp("exp true", kind, `true`), exp("exp an array", kind, `[9999999999]`), exp("exp an object", kind, `{"$date":1}`), exp("exp an empty string", kind, `""`),
 		exp("exp negative", over, `-1`), exp("exp -1e300", over, `-1e300`), exp("exp 1e300", over, `1e300`), exp("exp 1e999", over, `1e999`),
@@ -292,8 +292,8 @@ func (b bench) times() []forgery {
 		exp("a hundred digits", over, strings.Repeat("9", 100)), exp("exp with a plus", "JSON", `+1`), exp("exp with a bare point", "JSON", `1.`),
 		b.claimed("25 hours left", "lifetime left", m{"exp": in(25 * time.Hour)}), b.claimed("24 hours and a minute left", "lifetime left", m{"exp": in(24*time.Hour + time.Minute)}),
 		b.claimed("ten years left", "lifetime left", m{"exp": in(87600 * time.Hour)}),
-		b.claimed("nbf in an hour", "not valid yet", m{"nbf": in(time.Hour)}), b.claimed("nbf beyond the leeway", "not valid yet", m{"nbf": in(time.Minute)}),
-		b.claimed("iat in an hour", "used before issued", m{"iat": in(time.Hour)}), b.claimed("iat beyond the leeway", "used before issued", m{"iat": in(time.Minute)}),
+		b.claimed("nbf in an hour", "not valid yet", m{"nbf": in(time.Hour)}), b.claimed("nbf beyond the Leeway", "not valid yet", m{"nbf": in(time.Minute)}),
+		b.claimed("iat in an hour", "used before issued", m{"iat": in(time.Hour)}), b.claimed("iat beyond the Leeway", "used before issued", m{"iat": in(time.Minute)}),
 	}
 	for _, name := range []string{"nbf", "iat"} {
 		for _, value := range []any{"0", fmt.Sprint(in(0)), true, []int{1}, m{}, (*int)(nil)} {

@@ -103,7 +103,7 @@ func FuzzClaims(f *testing.F) {
 		if claims["sub"] != caller.ID || plainText(caller.ID) != nil {
 			t.Errorf("caller %q, claim %v", caller.ID, claims["sub"])
 		}
-		if left := time.Until(caller.Expires); left > 24*time.Hour+leeway || left < -leeway {
+		if left := time.Until(caller.Expires); left > 24*time.Hour+Leeway || left < -Leeway {
 			t.Errorf("%v of lifetime left", left)
 		}
 		if iss, ok := claims["iss"]; ok && iss != caller.Issuer {

@@ -195,7 +195,7 @@ type Loaded struct {
 	Sources map[string]Source
 
 	mode  Mode
-	notes map[string]string // by setting: what Print says beside the source
+	notes map[string]string                  // by setting: what Print says beside the source
 	pick  func(name string) (string, Source) // a function holds nothing that could be printed
 }
 

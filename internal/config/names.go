@@ -36,7 +36,7 @@ func (l *Loaded) checkNames(in inputs) {
 // notYet are names that documents promise and nothing reads so far. Whoever sets
 // one believes in it.
 var notYet = []string{
-	"PLAYGROUND", "REDIS_URL",
+	"REDIS_URL",
 }
 
 // closest finds the name that is meant: the same in other case, or one edit away.

@@ -6,6 +6,7 @@ import (
 	"net/mail"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 // Operator is what whoever runs the server sees and stops it with.
 type Operator struct {
 	AdminToken    secret.String `env:"ADMIN_TOKEN" desc:"opens /admin and /metrics to whoever has it, and lets the commands reach this server from afar; at least 32 characters; unset means that there is no such door"`
+	Playground    bool          `env:"PLAYGROUND" envDefault:"false" dev:"true" oneof:"true false" desc:"a page at / on which visitors try the server with a token of their own; needs PUBLIC_URL"`
 	AuditIP       string        `env:"AUDIT_IP" envDefault:"plain" oneof:"plain hash" desc:"how the audit log names addresses: plain, or hash (an HMAC: the same address has the same name, and nobody reads it off)"`
 	AuditDays     int           `env:"AUDIT_DAYS" envDefault:"90" min:"1" max:"3650" desc:"how many days the audit log is kept"`
 	AuditRequired bool          `env:"AUDIT_REQUIRED" envDefault:"false" oneof:"true false" desc:"whether nothing is answered while the audit log cannot be written; else calls go on, with an alarm"`
@@ -64,6 +66,9 @@ func (p Pause) String() string {
 const minToken = 32
 
 func (l *Loaded) checkOperator() {
+	if l.mode == Serve && l.Config.Operator.Playground && l.Config.Server.PublicURL == "" && l.sound("PUBLIC_URL") {
+		l.problem("PUBLIC_URL", "PUBLIC_URL is missing: the page that PLAYGROUND shows asks this server, which lets in only the websites that it knows", "PUBLIC_URL=https://api.example.com")
+	}
 	const name = "ADMIN_TOKEN"
 	token := l.Config.Operator.AdminToken.Reveal()
 	if token == "" || !l.sound(name) {
@@ -120,8 +125,14 @@ func (l *Loaded) checkAlertURL(name string, value secret.String, safe, plain str
 		l.problem(name, name+" is not an address (not shown: it may hold a secret)", name+"="+safe+"://…")
 	case u.Scheme != safe && u.Scheme != plain:
 		l.problem(name, fmt.Sprintf("%s must begin with %s://", name, safe), name+"="+safe+"://…")
+	case !isPort(u.Port()):
+		l.problem(name, name+" has a port that there is not", name+"="+safe+"://…")
 	case safe == "https" && u.Scheme == plain && !isLoopback(u.Hostname()):
 		l.problem(name, name+" must begin with https://: http is for this machine only", name+"=https://…")
+	case safe == "https" && u.User != nil:
+		l.problem(name, name+" must have no user and no password", name+"=https://…")
+	case safe == "smtps" && !isLogin(u.User):
+		l.problem(name, name+" must have a user and a password, or neither", name+"=smtp://user:password@smtp.example.com:587")
 	case safe == "smtps" && (u.Path != "" && u.Path != "/" || u.RawQuery != ""):
 		l.problem(name, name+" must have nothing after the port", name+"=smtp://user:password@smtp.example.com:587")
 	}
@@ -148,6 +159,23 @@ func (l *Loaded) checkEmail() {
 			return
 		}
 	}
+	if once := slices.Compact(slices.Sorted(slices.Values(a.EmailTo))); len(once) != len(a.EmailTo) || len(once) > maxEmailTo {
+		l.problem("ALERT_EMAIL_TO", fmt.Sprintf("ALERT_EMAIL_TO must be at most %d addresses, each of them once", maxEmailTo), "ALERT_EMAIL_TO=ops@example.com,me@example.com")
+	}
+}
+
+// maxEmailTo is how many there can be: each gets an e-mail of its own.
+const maxEmailTo = 10
+
+func isPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
+}
+
+// isLogin says that there is nobody, or somebody with a password.
+func isLogin(u *url.Userinfo) bool {
+	password, _ := u.Password()
+	return (u.Username() == "") == (password == "")
 }
 
 func isAddress(s string) bool {

@@ -230,8 +230,8 @@ func TestPlansOfV1AreHeldAgainstTheServer(t *testing.T) {
 
 // TestNewNamesAreInForce: they were promised before they were there.
 func TestNewNamesAreInForce(t *testing.T) {
-	l := serve(t, "ENDPOINTS=chat", "MODELS=gpt-6-luna", "MAX_OUTPUT_TOKENS_V1=100", "PLAYGROUND=1", simulated)
-	if len(l.Warnings) != 1 || !strings.HasPrefix(l.Warnings[0], "PLAYGROUND is set and is not in force") {
+	l := serve(t, "ENDPOINTS=chat", "MODELS=gpt-6-luna", "MAX_OUTPUT_TOKENS_V1=100", "REDIS_URL=redis://cache:6379", simulated)
+	if len(l.Warnings) != 1 || !strings.HasPrefix(l.Warnings[0], "REDIS_URL is set and is not in force") {
 		t.Errorf("warnings: %q", l.Warnings)
 	}
 }

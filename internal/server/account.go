@@ -116,9 +116,17 @@ func (s *Server) record(r *http.Request, scope *Scope, e ending) {
 		if scope.bill != nil {
 			rec.Model = scope.bill.q.model
 		}
+		if scope.bill == nil && turnedAway[e.code] {
+			s.audit.Turned(&rec)
+			return
+		}
 		s.audit.Request(&rec, scope.bill == nil)
 	}
 }
+
+// turnedAway are the codes of a known user whom nothing was asked for: in a flood of
+// them, not each has a line.
+var turnedAway = map[string]bool{"disabled": true, "rate_limited": true, "too_many_streams": true, "overloaded": true, "unavailable": true}
 
 // count adds the request to the metrics.
 func (s *Server) count(r *http.Request, scope *Scope, e ending) {

@@ -44,19 +44,14 @@ func unavailable() *apierr.Error {
 	return apierr.New(http.StatusServiceUnavailable, "unavailable", "Our system is busy right now. Please try again soon.").After(5 * time.Second)
 }
 
-// writeError writes a refusal in the shape that the path's clients read.
+// writeError writes a refusal.
 func (s *Server) writeError(w *response, r *http.Request, e *apierr.Error) {
 	id := scopeOf(r).ID
 	h := w.Header()
-	status, body := e.Status, []byte(nil)
-	if strings.HasPrefix(r.URL.Path+"/", "/v1/") {
-		status, body = openAIError(e)
-	} else {
-		body = textError(e, id)
-	}
+	status, body := shaped(r, e, id)
 	if s.detector.In(body) { // OpenAI's words for a field and a fault are passed on
-		s.writeError(w, r, apierr.From(errLeak))
-		return
+		e = apierr.From(errLeak)
+		status, body = shaped(r, e, id) // nothing in it is anybody else's
 	}
 	if badToken(e) {
 		h.Set("WWW-Authenticate", "Bearer") // RFC 6750 §3; one header for every kind of bad token
@@ -72,6 +67,14 @@ func (s *Server) writeError(w *response, r *http.Request, e *apierr.Error) {
 	w.framed = true
 	w.WriteHeader(status)
 	w.Write(body)
+}
+
+// shaped is a refusal in the shape that the path's clients read.
+func shaped(r *http.Request, e *apierr.Error, id string) (status int, body []byte) {
+	if strings.HasPrefix(r.URL.Path+"/", "/v1/") {
+		return openAIError(e)
+	}
+	return e.Status, textError(e, id)
 }
 
 // textError is the text API's shape.

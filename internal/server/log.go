@@ -75,7 +75,7 @@ var (
 // routeOf is the pattern that r's path matches; "" for one that matches none.
 func routeOf(r *http.Request) string {
 	if rctx := chi.RouteContext(r.Context()); rctx != nil {
-		if route := rctx.RoutePattern(); route != "/*" && route != "/" {
+		if route := rctx.RoutePattern(); route != "/*" {
 			return route
 		}
 	}

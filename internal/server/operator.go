@@ -18,6 +18,11 @@ type Operator struct {
 	Admits func(r *http.Request, from netip.Addr) (ok bool, wait time.Duration)
 
 	Behind http.Handler // /admin and /metrics
+
+	// Pages are the dashboard's files, which have nothing to hide and are shown to
+	// browsers that have not signed in. HasPage says which paths those are.
+	Pages   http.Handler
+	HasPage func(path string) bool
 }
 
 // door lets the operator through, past all limits: nobody may lock him out of the
@@ -27,11 +32,17 @@ func (s *Server) door(next http.Handler) http.Handler {
 	if s.operator == nil {
 		return next
 	}
+	strangers := s.gates(s.boundOpen, s.limitOthers)(s.operator.Pages)
 	before := clientIP(s.cfg.Trust)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		scope := scopeOf(r)
 		scope.IP = middleware.GetClientIPAddr(r.Context())
 		ok, wait := s.operator.Admits(r, scope.IP)
+		scope.operator = ok
 		switch {
+		case s.operator.HasPage(r.URL.Path) && ok:
+			s.operator.Pages.ServeHTTP(w, r)
+		case s.operator.HasPage(r.URL.Path) && browses(r):
+			strangers.ServeHTTP(w, r)
 		case ok:
 			s.operator.Behind.ServeHTTP(w, r)
 		case wait > 0:
@@ -47,6 +58,13 @@ func (s *Server) door(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// browses says whether a browser wants a page, or a file of one (Fetch Metadata,
+// https://www.w3.org/TR/fetch-metadata/). Whoever goes from path to path looking for
+// doors does not say so, and finds none.
+func browses(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Header.Get("Sec-Fetch-Dest") != ""
 }
 
 func isOperators(path string) bool {

@@ -46,12 +46,16 @@ func (s *Server) routes() http.Handler {
 			s.limitOthers, // ten times what may be spent
 		))
 		r.Get("/openapi.yaml", s.handle(s.openAPI))
+		if s.playground != nil {
+			r.Get("/", s.playground.ServeHTTP)
+			r.Get("/playground/*", s.playground.ServeHTTP)
+		}
 		r.NotFound(s.handle(notFound))
 		r.MethodNotAllowed(s.handle(methodNotAllowed)) // preflights arrive here; corsHeaders answers them
 	})
-	r.Group(func(r chi.Router) { // says what is left, and what may be asked
+	r.Group(func(r chi.Router) { // says what is left, and what may be asked; also to whom a switch has stopped
 		r.Use(guard...)
-		r.Use(s.gates(s.boundOpen, s.limitOthers, s.authenticate, s.allowed))
+		r.Use(s.gates(s.boundOpen, s.limitOthers, s.authenticate, s.recorded))
 		r.Get("/api/usage/me", s.handle(s.usageMe))
 		if s.opens(policy.Chat, policy.Responses, policy.Embeddings, policy.Moderations) {
 			r.Get("/v1/models", s.handle(s.modelList))
@@ -64,6 +68,7 @@ func (s *Server) routes() http.Handler {
 			s.boundOpen,
 			s.limitByIP,    // above all cryptography: a flood costs a map look-up
 			s.authenticate, // below here the scope holds a Caller
+			s.recorded,     // what must be written down can be
 			s.allowed,      // whom the operator, or the watch, has not stopped
 			s.limitByUser,
 		))
@@ -75,7 +80,7 @@ func (s *Server) routes() http.Handler {
 // Patterns are the routes that may be asked for, as the metrics name them.
 func Patterns() []string {
 	return []string{
-		"/livez", "/healthz", "/readyz", "/openapi.yaml", "/api/usage/me",
+		"/", "/playground/*", "/livez", "/healthz", "/readyz", "/openapi.yaml", "/api/usage/me",
 		"/api/generate-text", "/api/ai/chat", "/api/chat", "/api/completion",
 		"/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/moderations", "/v1/models", "/v1/models/{id}",
 	}

@@ -64,20 +64,24 @@ type Parts struct {
 	Metrics  *metrics.Metrics
 	Watch    *watch.Watch
 	Operator *Operator
-	Log      *slog.Logger
+
+	Playground http.Handler // at / and /playground/; nil is none
+
+	Log *slog.Logger
 }
 
 // Server answers front ends.
 type Server struct {
-	cfg      Config
-	verifier *auth.Verifier
-	upstream *upstream.Client
-	detector *secret.Detector
-	audit    *audit.Log
-	metrics  *metrics.Metrics
-	watch    *watch.Watch
-	operator *Operator
-	log      *slog.Logger
+	cfg        Config
+	verifier   *auth.Verifier
+	upstream   *upstream.Client
+	detector   *secret.Detector
+	audit      *audit.Log
+	metrics    *metrics.Metrics
+	watch      *watch.Watch
+	operator   *Operator
+	playground http.Handler
+	log        *slog.Logger
 
 	spending limits // per address, for requests that can spend
 	others   limits // per address, for all others
@@ -101,7 +105,7 @@ type Server struct {
 func New(cfg Config, p Parts) *Server {
 	s := &Server{
 		cfg: cfg, verifier: p.Verifier, ledger: p.Ledger, upstream: p.Upstream, detector: p.Detector, log: p.Log,
-		audit: p.Audit, metrics: p.Metrics, watch: p.Watch, operator: p.Operator,
+		audit: p.Audit, metrics: p.Metrics, watch: p.Watch, operator: p.Operator, playground: p.Playground,
 		tiers: tiers{byName: map[string]*tier{}}, breaker: newBreaker(cfg.Breaker),
 		tally:    newTally(),
 		spending: newLimits(cfg.RateIP),
@@ -137,6 +141,8 @@ type Scope struct {
 	bill    *bill // to be settled when the request is over
 	counted bool  // among the requests in flight
 	running bool  // among those that a switch can end
+
+	operator bool // it was the operator who asked
 }
 
 // scopeOf returns the record of r.

@@ -13,9 +13,11 @@ import (
 func (s *Server) allowed(_ http.ResponseWriter, r *http.Request) error {
 	x := exchangeOf(r)
 	s.running.add(x) // first: else a switch thrown in between would miss it
-	if err := s.ledger.Stopped(x.scope.Caller.Pseudonym); err != nil {
-		return err
-	}
+	return s.ledger.StoppedUser(x.scope.Caller.Pseudonym, x.scope.Caller.ID)
+}
+
+// recorded refuses what cannot be written down, if it must be.
+func (s *Server) recorded(http.ResponseWriter, *http.Request) error {
 	if s.cfg.AuditRequired && s.audit != nil {
 		if err := s.audit.Healthy(); err != nil {
 			return unavailable().Because(err)
@@ -28,7 +30,7 @@ func (s *Server) allowed(_ http.ResponseWriter, r *http.Request) error {
 // with an error event that says why.
 func (s *Server) EndStopped() {
 	s.running.each(func(x *exchange) {
-		if err := s.ledger.Stopped(x.scope.Caller.Pseudonym); err != nil {
+		if err := s.ledger.StoppedUser(x.scope.Caller.Pseudonym, x.scope.Caller.ID); err != nil {
 			x.end(apierr.From(err).Because(errSwitchedOff))
 		}
 	})

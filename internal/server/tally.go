@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sony/gobreaker/v2"
-
 	"keyshield/internal/audit"
 )
 
@@ -18,7 +16,6 @@ type State struct {
 	Refusals map[string]int64 // by code; beyond a number of codes "other"
 	InFlight int64
 	Streams  int64
-	Holds    int64   // calls that are reserved and not settled
 	Added    Latency // by us: the time of a request less what was waited for OpenAI
 	Breaker  string  // closed, half-open, open; "" is off
 	Limiters map[string]int
@@ -35,7 +32,6 @@ type Latency struct {
 func (s *Server) State() State {
 	state := s.tally.state()
 	state.InFlight, state.Streams = s.inFlight.Load(), s.streams.Load()
-	state.Holds = s.holds.Load()
 	if s.cfg.Breaker.Failures > 0 {
 		state.Breaker = s.breaker.State().String()
 	}
@@ -47,8 +43,8 @@ func (s *Server) State() State {
 	return state
 }
 
-// BreakerOpen says whether calls are held back from OpenAI now.
-func (s *Server) BreakerOpen() bool { return s.breaker.State() == gobreaker.StateOpen }
+// Holds is how many calls are reserved and not settled.
+func (s *Server) Holds() int64 { return s.holds.Load() }
 
 // tally counts how requests end, in bounded memory.
 type tally struct {
@@ -70,7 +66,12 @@ func newTally() *tally {
 	return &tally{since: time.Now(), outcomes: map[string]int64{}, refusals: map[string]int64{}}
 }
 
+// count counts what was asked by clients: not the operator's own looking, nor that of
+// machines that ask whether we live.
 func (t *tally) count(scope *Scope, e ending) {
+	if scope.operator || scope.Caller.ID == "" && e.outcome == audit.OK {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.outcomes[e.outcome]++
