@@ -15,10 +15,8 @@ import (
 // event is decoded whole: a scan finds its usage, how the answer ended, errors,
 // and every text in it, which is searched for our key.
 func (s *Server) relayEvents(w http.ResponseWriter, r *http.Request, b *bill) error {
-	out := newFrameSink(responseOf(w), b.q.kind)
-	p := &passing{scope: scopeOf(r), bill: b, ears: ears{detector: s.detector}, out: out}
-	p.hear = p.ears.hear
-	return s.stream(r, b, out, p)
+	p := newPassing(s, responseOf(w), scopeOf(r), b)
+	return s.stream(r, b, p.out, p)
 }
 
 // passHeaders passes on what a client sees of OpenAI's headers: a time, and a date.
@@ -41,6 +39,12 @@ type passing struct {
 	hear   wire.Hear // ears.hear, bound once
 	out    *frameSink
 	finish string
+}
+
+func newPassing(s *Server, w *response, scope *Scope, b *bill) *passing {
+	p := &passing{scope: scope, bill: b, ears: ears{detector: s.detector}, out: newFrameSink(w, b.q.kind)}
+	p.hear = p.ears.hear
+	return p
 }
 
 func (p *passing) complete() bool { return p.finish != "" }
