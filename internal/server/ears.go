@@ -14,14 +14,15 @@ import (
 // ears listen for our key in a document, and across the events of a stream.
 type ears struct {
 	detector  *secret.Detector
-	first     secret.Scan          // what the first voice has said; a client puts its pieces together
-	voices    map[int]*secret.Scan // what each has said; nil while there is one
-	last      int                  // the voice heard last,
-	scan      *secret.Scan         // and what it has said; nil before any
-	held      int                  // bytes that may be the beginning of our key
-	scratch   []byte
-	generated int   // texts of the model in this document
-	broken    error // why nothing more may pass
+	first     secret.Scan  // what the first voice has said; a client puts its pieces together
+	last      int          // the voice heard last,
+	scan      *secret.Scan // and what it has said; nil before any
+	held      int          // bytes that may be the beginning of our key
+	generated int          // texts of the model in this document
+	broken    error        // why nothing more may pass
+
+	voices  map[int]*secret.Scan // what each has said; nil while there is one
+	scratch []byte
 }
 
 // maxVoices bounds the texts of one stream: more tool calls at once nobody asks for.

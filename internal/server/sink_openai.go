@@ -16,10 +16,10 @@ import (
 // frame, which is what makes each of the SDKs raise.
 type frameSink struct {
 	eventStream
-	kind    policy.Kind
-	seq     int64  // of the last event of a response
-	held    []byte // frames that may hold the beginning of our key
-	pending bool   // something was said and not flushed
+	frames *[]byte // whole ones that have not left, in a buffer that is borrowed; or nil
+	held   []byte  // those that may hold the beginning of our key
+	seq    int64   // of the last event of a response
+	kind   policy.Kind
 }
 
 // maxHeld bounds what is kept back: texts add up to our key within a few frames, or
@@ -28,10 +28,9 @@ const maxHeld = 1 << 20
 
 var errWithheld = errors.New("too many events say nothing after a text that our key may begin with")
 
-func newFrameSink(w *response, kind policy.Kind) *frameSink {
-	s := &frameSink{eventStream: eventStream{w: w, terse: true}, kind: kind, seq: -1}
+func (s *frameSink) init(w *response, kind policy.Kind) {
+	s.w, s.terse, s.kind, s.seq = w, true, kind, -1
 	s.start()
-	return s
 }
 
 func (s *frameSink) open(got *upstream.Answer) error {
@@ -43,39 +42,63 @@ func (s *frameSink) open(got *upstream.Answer) error {
 
 // frame passes an event on, or keeps it back until the next one shows what its text
 // is the beginning of.
+//
+// Frames are collected without the lock, since the heartbeat may stand between any
+// two. Their buffer is borrowed until they leave: a few serve thousands of streams, and
+// so are always in the processor's cache.
 func (s *frameSink) frame(e wire.Event, hold bool) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if hold {
 		if len(s.held)+len(e.Data) > maxHeld {
 			return errWithheld
 		}
 		s.held = appendFrame(s.held, e)
-		return s.gone
+		return s.failed()
 	}
-	s.release()
-	s.buf = appendFrame(s.buf, e)
-	s.pending = true
-	return s.spill()
+	if s.frames == nil {
+		s.frames = buffers.Get().(*[]byte)
+	}
+	*s.frames = appendFrame(append(*s.frames, s.held...), e)
+	s.held = s.held[:0]
+	if len(*s.frames) > keepable {
+		return s.flush()
+	}
+	return nil
 }
 
-// release lets go what was kept back; with the lock held.
-func (s *frameSink) release() {
-	if len(s.held) > 0 {
-		s.buf = append(s.buf, s.held...)
-		s.held = s.held[:0]
-	}
-}
+func (s *frameSink) pending() bool { return s.frames != nil }
 
 func (s *frameSink) flush() error {
-	s.pending = false
-	return s.eventStream.flush()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.frames != nil {
+		s.write(*s.frames)
+		giveBack(s.frames)
+		s.frames = nil
+	}
+	return s.gone
+}
+
+func (s *frameSink) failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gone
+}
+
+// collect gets everything that waits ready to leave with the next send; with the lock
+// held.
+func (s *frameSink) collect() {
+	if s.frames != nil {
+		s.buf = append(s.buf, *s.frames...)
+		giveBack(s.frames)
+		s.frames = nil
+	}
 }
 
 func (s *frameSink) done() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.release()
+	s.collect()
+	s.buf = append(s.buf, s.held...)
 	if s.kind == policy.Chat {
 		s.buf = append(s.buf, "data: [DONE]\n\n"...)
 	}
@@ -89,6 +112,7 @@ func (s *frameSink) fail(e *apierr.Error) {
 	if !s.tellsErrors() {
 		return
 	}
+	s.collect()
 	_, body := openAIError(e)
 	if s.kind == policy.Responses {
 		// As OpenAI has it, its members besides; the "error" within is what the SDKs

@@ -28,8 +28,7 @@ const (
 // One timer serves the opening and the heartbeat; it writes from a goroutine of
 // its own, hence the lock.
 type eventStream struct {
-	w    *response
-	mark http.Header // what this protocol's header has besides; nil for nothing
+	w *response
 
 	// terse is for OpenAI's own SDKs: the header leaves with the true status, nothing
 	// is said that OpenAI does not say, and a heartbeat is a single line, since
@@ -37,12 +36,13 @@ type eventStream struct {
 	terse bool
 
 	mu     sync.Mutex
-	timer  *time.Timer
-	buf    []byte
-	wrote  time.Time // the last time something left
 	opened bool
 	closed bool
-	gone   error // the client's connection failed
+	gone   error     // the client's connection failed
+	wrote  time.Time // the last time something left
+	buf    []byte
+	timer  *time.Timer
+	mark   http.Header // what this protocol's header has besides; nil for nothing
 }
 
 // start sets the timer; before it nothing runs.
@@ -130,13 +130,18 @@ func (s *eventStream) spill() error {
 
 // send writes and flushes what is buffered; with the lock held.
 func (s *eventStream) send() {
-	if s.gone == nil && len(s.buf) > 0 {
-		if _, s.gone = s.w.Write(s.buf); s.gone == nil {
+	s.write(s.buf)
+	s.buf = s.buf[:0]
+}
+
+// write writes and flushes p; with the lock held.
+func (s *eventStream) write(p []byte) {
+	if s.gone == nil && len(p) > 0 {
+		if _, s.gone = s.w.Write(p); s.gone == nil {
 			s.gone = s.w.flush()
 		}
 		s.wrote = time.Now()
 	}
-	s.buf = s.buf[:0]
 }
 
 func (s *eventStream) flush() error {

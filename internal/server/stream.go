@@ -138,7 +138,7 @@ func (b *bill) left(err error) error {
 }
 
 // hears notes what one chunk of a completion says of its end and its cost.
-func (b *bill) hears(scope *Scope, c wire.Chunk, finish *string) error {
+func (b *bill) hears(scope *Scope, c *wire.Chunk, finish *string) error {
 	if c.Error {
 		return interruptedBy(errFailedStream)
 	}

@@ -16,7 +16,7 @@ import (
 // and every text in it, which is searched for our key.
 func (s *Server) relayEvents(w http.ResponseWriter, r *http.Request, b *bill) error {
 	p := newPassing(s, responseOf(w), scopeOf(r), b)
-	return s.stream(r, b, p.out, p)
+	return s.stream(r, b, &p.out, p)
 }
 
 // passHeaders passes on what a client sees of OpenAI's headers: a time, and a date.
@@ -31,24 +31,29 @@ func passHeaders(to http.Header, got *upstream.Answer) {
 
 var plainNumber = regexp.MustCompile(`^[0-9-]{1,16}$`)
 
-// passing is the state of one relayed stream.
+// passing is the state of one relayed stream. Everything that a chunk needs stands
+// together: with thousands of streams none of it is in the processor's cache when the
+// next chunk comes, and every pointer that is followed is waited for.
 type passing struct {
 	scope  *Scope
 	bill   *bill
-	ears   ears
-	hear   wire.Hear // ears.hear, bound once
-	out    *frameSink
+	kind   policy.Kind
+	spoke  bool // the first token has come
 	finish string
+	hear   wire.Hear // ears.hear, bound once
+	ears   ears
+	out    frameSink
 }
 
 func newPassing(s *Server, w *response, scope *Scope, b *bill) *passing {
-	p := &passing{scope: scope, bill: b, ears: ears{detector: s.detector}, out: newFrameSink(w, b.q.kind)}
+	p := &passing{scope: scope, bill: b, kind: b.q.kind, ears: ears{detector: s.detector}}
 	p.hear = p.ears.hear
+	p.out.init(w, b.q.kind)
 	return p
 }
 
 func (p *passing) complete() bool { return p.finish != "" }
-func (p *passing) pending() bool  { return p.out.pending }
+func (p *passing) pending() bool  { return p.out.pending() }
 func (p *passing) flush() error   { return p.out.flush() }
 
 // event passes one event on, or keeps it back: it says whether it is the last.
@@ -61,7 +66,7 @@ func (p *passing) event(e wire.Event) (last bool, err error) {
 	}
 	p.ears.generated = 0
 	var drop bool
-	if p.bill.q.kind == policy.Responses {
+	if p.kind == policy.Responses {
 		last, err = p.response(e.Data)
 	} else {
 		drop, err = p.chunk(e.Data)
@@ -77,7 +82,8 @@ func (p *passing) event(e wire.Event) (last bool, err error) {
 	for range p.ears.generated {
 		p.bill.heard()
 	}
-	if p.ears.generated > 0 && p.scope.FirstToken == 0 {
+	if p.ears.generated > 0 && !p.spoke {
+		p.spoke = true
 		p.scope.FirstToken = time.Since(p.scope.Began)
 	}
 	if drop {
@@ -98,7 +104,7 @@ func (p *passing) chunk(data []byte) (drop bool, err error) {
 	if err != nil {
 		return false, interruptedBy(err)
 	}
-	if err := p.bill.hears(p.scope, c, &p.finish); err != nil {
+	if err := p.bill.hears(p.scope, &c, &p.finish); err != nil {
 		return false, err
 	}
 	return c.HasUsage && c.Choices == 0 && !p.bill.q.usageAsked, nil

@@ -64,7 +64,7 @@ func (t *telling) tell(data []byte) error {
 	if err != nil {
 		return interruptedBy(err)
 	}
-	if err := t.bill.hears(t.scope, chunk, &t.finish); err != nil {
+	if err := t.bill.hears(t.scope, &chunk, &t.finish); err != nil {
 		return err
 	}
 	if chunk.Refusal != nil {
