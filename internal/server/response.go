@@ -16,13 +16,12 @@ const writeTimeout = 30 * time.Second
 // flushes and deadlines on by Unwrap, and nothing else.
 type response struct {
 	http.ResponseWriter
-	control connection
-	status  int            // 0 until the header is written
-	bytes   int64          // of the body
-	framed  bool           // the body's own protocol says how it ended, so that EOF may follow
-	limit   limit.Decision // of the limit with the least left, told with the header
-
-	extended time.Time // when the write deadline was last moved
+	control  connection
+	status   int            // 0 until the header is written
+	bytes    int64          // of the body
+	extended time.Time      // when the write deadline was last moved
+	framed   bool           // the body's own protocol says how it ended, so that EOF may follow
+	limit    limit.Decision // of the limit with the least left, told with the header
 }
 
 // connection is what net/http's own ResponseWriter can do besides.
@@ -57,24 +56,28 @@ func (w *response) WriteHeader(status int) {
 }
 
 func (w *response) Write(p []byte) (int, error) {
+	w.extend()
+	return w.write(p)
+}
+
+func (w *response) write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	w.extend()
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err
 }
 
 // extend gives the next write its time, to a tenth: moving a deadline costs as
-// much as reading a chunk.
-func (w *response) extend() {
+// much as reading a chunk. It returns the time it is.
+func (w *response) extend() time.Time {
 	now := time.Now()
-	if now.Sub(w.extended) < writeTimeout/10 {
-		return
+	if now.Sub(w.extended) >= writeTimeout/10 {
+		w.extended = now
+		w.control.SetWriteDeadline(now.Add(writeTimeout))
 	}
-	w.extended = now
-	w.control.SetWriteDeadline(now.Add(writeTimeout))
+	return now
 }
 
 // flush sends what was written, within its own time.
@@ -82,6 +85,23 @@ func (w *response) flush() error {
 	w.extend()
 	return w.control.FlushError()
 }
+
+// send writes p and sends it, and says when it began to. Of what net/http only
+// copies until it is flushed, nothing has taken time: one look at the clock is enough,
+// of which there are thousands a second.
+func (w *response) send(p []byte) (began time.Time, err error) {
+	began = w.extend()
+	if _, err = w.write(p); err != nil {
+		return began, err
+	}
+	if len(p) < copied {
+		return began, w.control.FlushError()
+	}
+	return began, w.flush()
+}
+
+// copied is the size from which on net/http may write at once.
+const copied = 2 << 10
 
 // responseOf is the wrapper that observe put around w.
 func responseOf(w http.ResponseWriter) *response { return w.(*response) }

@@ -39,7 +39,7 @@ type eventStream struct {
 	opened bool
 	closed bool
 	gone   error     // the client's connection failed
-	wrote  time.Time // the last time something left
+	wrote  time.Time // when something last began to leave
 	buf    []byte
 	timer  *time.Timer
 	mark   http.Header // what this protocol's header has besides; nil for nothing
@@ -137,10 +137,7 @@ func (s *eventStream) send() {
 // write writes and flushes p; with the lock held.
 func (s *eventStream) write(p []byte) {
 	if s.gone == nil && len(p) > 0 {
-		if _, s.gone = s.w.Write(p); s.gone == nil {
-			s.gone = s.w.flush()
-		}
-		s.wrote = time.Now()
+		s.wrote, s.gone = s.w.send(p)
 	}
 }
 

@@ -41,7 +41,8 @@ func voiceOf(name []byte) int { return 1 + int(crc32.ChecksumIEEE(name)%(maxVoic
 // which must not be nil, of what is in it. More than one choice is an error.
 // Generated is every string of the message but role, id and type.
 func HearAnswer(body []byte, hear Hear) (Answer, error) {
-	c, err := read(body, "message", hear)
+	var c Chunk
+	err := c.read(body, "message", hear)
 	return c.Answer, err
 }
 
@@ -50,8 +51,9 @@ func HearAnswer(body []byte, hear Hear) (Answer, error) {
 // another than the first, is an error. Generated is every string of the delta but
 // role, id and type. Each of its members is a voice, and each tool call, whose name
 // and arguments are one.
-func HearChunk(data []byte, hear Hear) (Chunk, error) {
-	return read(data, "delta", hear)
+func HearChunk(data []byte, hear Hear) (c Chunk, err error) {
+	err = c.read(data, "delta", hear)
+	return c, err
 }
 
 // skipCalls walks over tool_calls.

@@ -44,18 +44,21 @@ type Chunk struct {
 // ReadAnswer reads a whole chat completion. A document without a first choice
 // and its message is not one, nor is an error envelope sent with a 200.
 func ReadAnswer(body []byte) (Answer, error) {
-	c, err := read(body, "message", nil)
+	var c Chunk
+	err := c.read(body, "message", nil)
 	return c.Answer, err
 }
 
 // ReadChunk reads the data of one event. The caller has taken out "[DONE]",
 // which is no JSON.
-func ReadChunk(data []byte) (Chunk, error) { return read(data, "delta", nil) }
+func ReadChunk(data []byte) (c Chunk, err error) {
+	err = c.read(data, "delta", nil)
+	return c, err
+}
 
 // read walks one document. speech is the member of a choice that holds the text.
-// hear is nil when nobody listens.
-func read(doc []byte, speech string, hear Hear) (Chunk, error) {
-	var c Chunk
+// hear is nil when nobody listens. c is empty, and stays so with an error.
+func (c *Chunk) read(doc []byte, speech string, hear Hear) error {
 	s := scan(doc, hear)
 	var choices, usage, model, tier, failed bool // seen
 	var chose, spoke bool
@@ -96,9 +99,9 @@ func read(doc []byte, speech string, hear Hear) (Chunk, error) {
 		s.fail("neither choices nor an error in it")
 	}
 	if s.err != nil {
-		return Chunk{}, s.err
+		*c = Chunk{}
 	}
-	return c, nil
+	return s.err
 }
 
 // readChoices reads the first choice and counts them all. We never ask for two: in
