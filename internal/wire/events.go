@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync"
 )
 
-// Event sizes. A stream holds firstBuffer while it waits, so with thousands of
-// streams that figure is the memory of the proxy.
+// Event sizes.
 const (
 	firstBuffer = 4 << 10
 	keepBuffer  = 16 << 10 // what may stay between two events of one stream
@@ -59,14 +59,12 @@ func NewEvents(r io.Reader) *Events {
 // Reset begins anew with r. Reset(nil) makes e fit for a pool: it lets go of the
 // reader, and of a buffer that one long event has made large.
 func (e *Events) Reset(r io.Reader) {
-	buf, name := e.buf, e.name[:0]
-	if len(buf) > firstBuffer {
-		buf = nil
-	}
+	e.giveBack()
+	name := e.name[:0]
 	if cap(name) > 64 {
 		name = nil
 	}
-	*e = Events{r: r, buf: buf, name: name, max: maxEvent}
+	*e = Events{r: r, name: name, max: maxEvent}
 }
 
 // Allow raises the bound of an event to n bytes until the next Reset: a response
@@ -208,16 +206,24 @@ func (e *Events) read() error {
 		m := copy(e.buf[n:], e.buf[e.next:e.fill])
 		e.data, e.end, e.next, e.fill = 0, n, n, n+m
 	}
+	if e.fill == 0 && len(e.buf) == firstBuffer {
+		e.giveBack()
+		if _, e.err = e.r.Read(nil); e.err != nil {
+			return e.read()
+		}
+	}
 	switch {
 	case e.fill == e.max:
 		e.err, e.next = ErrTooLong, e.fill
 		return e.err
+	case len(e.buf) == 0:
+		e.buf = rooms.Get().(*[firstBuffer]byte)[:]
 	case e.fill == len(e.buf):
-		larger := make([]byte, max(firstBuffer, min(2*len(e.buf), e.max)))
+		larger := make([]byte, min(2*len(e.buf), e.max))
 		copy(larger, e.buf)
 		e.buf = larger
 	case e.fill == 0 && len(e.buf) > keepBuffer:
-		e.buf = make([]byte, firstBuffer)
+		e.buf = rooms.Get().(*[firstBuffer]byte)[:]
 	}
 	for range maxIdleRead {
 		n, err := e.r.Read(e.buf[e.fill:])
@@ -231,4 +237,17 @@ func (e *Events) read() error {
 	}
 	e.err = io.ErrNoProgress
 	return e.err
+}
+
+// rooms are the buffers of all streams. Between two events a stream has none: it
+// waits in a read of nothing, which net/http's bodies answer once something is there
+// (another reader may answer at once; then we wait with a buffer). So thousands of
+// streams take turns with a few buffers, which are always in the processor's cache.
+var rooms = sync.Pool{New: func() any { return new([firstBuffer]byte) }}
+
+func (e *Events) giveBack() {
+	if len(e.buf) == firstBuffer {
+		rooms.Put((*[firstBuffer]byte)(e.buf))
+	}
+	e.buf = nil
 }
