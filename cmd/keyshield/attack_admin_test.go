@@ -90,9 +90,9 @@ func TestProbesFindNothing(t *testing.T) {
 	}
 }
 
-// TestTheDoorCannotBeSeen: whoever has no token, or a wrong one, hears byte for byte
+// TestDrillTheDoorCannotBeSeen: whoever has no token, or a wrong one, hears byte for byte
 // what they hear of a server that has no door, and of an address that there is not.
-func TestTheDoorCannotBeSeen(t *testing.T) {
+func TestDrillTheDoorCannotBeSeen(t *testing.T) {
 	t.Parallel()
 	shut := target(t, "TRUSTED_PROXY=1")
 	open := operate(t, "TRUSTED_PROXY=1", "LOG_LEVEL=debug")
@@ -258,10 +258,10 @@ func TestSignInsAreLimitedAsWell(t *testing.T) {
 	}
 }
 
-// TestTheTimeTellsNothingOfTheToken: how long it takes does not depend on how much
+// TestDrillTheTimeTellsNothingOfTheToken: how long it takes does not depend on how much
 // of a token is right. What is measured is interleaved, so that a busy machine slows
 // all alike, and only what would show from afar counts.
-func TestTheTimeTellsNothingOfTheToken(t *testing.T) {
+func TestDrillTheTimeTellsNothingOfTheToken(t *testing.T) {
 	t.Parallel()
 	o := operate(t, "TRUSTED_PROXY=1", "LOG_LEVEL=error", "HOST=127.0.0.1", "PORT="+freePort(t))
 	half := len(adminToken) / 2

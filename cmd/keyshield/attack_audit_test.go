@@ -85,9 +85,9 @@ func tokenOf(text string) string {
 	return sign(plainHeader, claims, jwtSecret, sha256.New)
 }
 
-// TestNothingAClientSendsMakesALine: control characters, quotes and forged records in
+// TestDrillNothingAClientSendsMakesALine: control characters, quotes and forged records in
 // everything that a client can choose, as a user and as a stranger.
-func TestNothingAClientSendsMakesALine(t *testing.T) {
+func TestDrillNothingAClientSendsMakesALine(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	r := startV1(t, "DATA_DIR="+data, "TRUSTED_PROXY=1", "AUTO_DISABLE=off", "LOG_LEVEL=debug")

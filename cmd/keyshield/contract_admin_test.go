@@ -81,9 +81,9 @@ func busyOperated(t *testing.T) *operated {
 	return o
 }
 
-// TestTheOperatorsAnswersAreAsDescribed: every operation that there is, over HTTP
+// TestDrillTheOperatorsAnswersAreAsDescribed: every operation that there is, over HTTP
 // with the token.
-func TestTheOperatorsAnswersAreAsDescribed(t *testing.T) {
+func TestDrillTheOperatorsAnswersAreAsDescribed(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"application/x-ndjson", "application/octet-stream"} {
 		openapi3filter.RegisterBodyDecoder(kind, openapi3filter.FileBodyDecoder)

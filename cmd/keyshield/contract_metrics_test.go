@@ -50,9 +50,9 @@ func TestMetricsAreForTheOperatorAlone(t *testing.T) {
 	}
 }
 
-// TestNothingAClientSendsMakesASeries: 10,000 odd paths, methods, users, models and
+// TestDrillNothingAClientSendsMakesASeries: 10,000 odd paths, methods, users, models and
 // codes, each of them another one.
-func TestNothingAClientSendsMakesASeries(t *testing.T) {
+func TestDrillNothingAClientSendsMakesASeries(t *testing.T) {
 	t.Parallel()
 	o := operate(t, append(openV1(), "LOG_LEVEL=error", "HOST=127.0.0.1", "PORT="+freePort(t), "AUTO_DISABLE=off")...)
 	before := o.askOddly(64)

@@ -144,7 +144,7 @@ func (s *station) endsDisabled(stream <-chan []event) {
 	}
 }
 
-func TestDisabledUserIsRefusedAtOnceAndAfterARestart(t *testing.T) {
+func TestDrillDisabledUserIsRefusedAtOnceAndAfterARestart(t *testing.T) {
 	t.Parallel()
 	s := openStation(t)
 	if s.asks("bob") != "" || s.asks("ana") != "" {

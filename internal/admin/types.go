@@ -108,6 +108,8 @@ func (p Person) Target() string {
 	switch {
 	case id == "" || p.Key == "":
 		return "user:" + cmp.Or(id, p.Key)
+	case p.Key == ledger.AnyIssuer(id):
+		return "user:" + id + " (of any issuer)"
 	case len(id) > longest:
 		id = strings.ToValidUTF8(id[:longest], "") + "…"
 	}
