@@ -228,7 +228,7 @@ func TestDrillDisableForAWhile(t *testing.T) {
 		t.Errorf("let in after %v, want 2s", took)
 	}
 	d.told.wait("user_enabled", 1)
-	if acts := d.acts("enable"); len(acts) != 1 || !strings.HasPrefix(acts[0].Target, "user:eve (key ") {
+	if acts := d.acts("enable"); len(acts) != 1 || !strings.HasPrefix(acts[0].Target, "user:eve (") {
 		t.Errorf("the audit log has %+v", acts)
 	}
 	d.over(map[string]int{"user_disabled": 1, "user_enabled": 1})
