@@ -228,14 +228,12 @@ func TestAddressesAreInNoError(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log bytes.Buffer
-				said := ""
 				o := both(network)
 				o.Log = slog.New(slog.NewTextHandler(&log, nil))
-				o.Problem = func(receiver string, err error) { said += receiver + err.Error() }
 				a := start(t, o)
 				a.Send(critical(1))
 				synctest.Wait()
-				said += fmt.Sprintf("%+v %+v", a.State(), a.Test(t.Context()))
+				said := fmt.Sprintf("%+v %+v", a.State(), a.Test(t.Context()))
 				a.Close()
 				said += log.String()
 				for _, part := range []string{"test-path-9fQ2", "test-token-kLs8VdR3", webhookSecret} {
