@@ -72,7 +72,6 @@ type State struct {
 	Streams  int64            // of which so many are streams
 	Added    Latency          // by this server: the time of requests less what was waited for OpenAI
 	Breaker  string           // closed, open, half-open; "" is off
-	Problems []string         // what is degraded besides, in sentences
 }
 
 // Latency is how long something takes: for half of all, for most and for nearly all.

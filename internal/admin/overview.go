@@ -39,7 +39,7 @@ func (d *Desk) Overview(ctx context.Context) (Overview, error) {
 	for _, a := range live.Alerts.State() {
 		o.Alerts = append(o.Alerts, alertOf(a))
 	}
-	o.Degraded = append(o.degraded(d.Ledger.InDoubt()), s.Problems...)
+	o.Degraded = o.degraded(d.Ledger.InDoubt())
 	return o, nil
 }
 

@@ -78,10 +78,6 @@ type Options struct {
 	Now     func() time.Time            // nil: time.Now
 	Log     *slog.Logger                // nil: nothing is logged
 
-	// Problem is told when a receiver begins to fail, and with nil when it works
-	// again. It returns at once.
-	Problem func(receiver string, err error)
-
 	transport http.RoundTripper // of tests
 	roots     *x509.CertPool    // of tests
 }
@@ -153,9 +149,6 @@ func prepare(opts Options) (*Alerts, error) {
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
-	}
-	if opts.Problem == nil {
-		opts.Problem = func(string, error) {}
 	}
 	a := &Alerts{opts: opts, hide: maskOf(opts), told: told{window: opts.Window}}
 	a.opts.Service = a.text(opts.Service, maxName, false)
@@ -249,7 +242,7 @@ func (a *Alerts) Test(ctx context.Context) []Result {
 
 // ReceiverState is how a receiver does.
 type ReceiverState struct {
-	Name     string    // "slack", "webhook" or "email:" and the address: also what Result and Problem say
+	Name     string    // "slack", "webhook" or "email:" and the address: also what Result says
 	Address  string    // without what is secret in it
 	Failing  time.Time // since when it does not answer; zero: it works, or was not needed yet
 	Error    string    // why, while it fails

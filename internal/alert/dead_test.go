@@ -175,7 +175,6 @@ func TestProblemIsToldOnceAndItsEndOnce(t *testing.T) {
 		var broken atomic.Bool
 		broken.Store(true)
 		var log bytes.Buffer
-		var told []string
 		o := webhookOnly(transport(func(r *http.Request) (*http.Response, error) {
 			if broken.Load() {
 				return refused(r)
@@ -183,13 +182,6 @@ func TestProblemIsToldOnceAndItsEndOnce(t *testing.T) {
 			return in.RoundTrip(r)
 		}))
 		o.Log = slog.New(slog.NewTextHandler(&log, nil))
-		o.Problem = func(receiver string, err error) {
-			if err == nil {
-				told = append(told, receiver+" works")
-				return
-			}
-			told = append(told, receiver+": "+err.Error())
-		}
 		a := start(t, o)
 		for i := range 5 {
 			a.Send(critical(i))
@@ -198,14 +190,12 @@ func TestProblemIsToldOnceAndItsEndOnce(t *testing.T) {
 		broken.Store(false)
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if diff := cmp.Diff([]string{"webhook: connection refused", "webhook works"}, told); diff != "" {
-			t.Errorf("(-want +got)\n%s", diff)
-		}
 		if n := len(in.at("ops.")); n != 5 {
 			t.Errorf("%d arrived in the end, want all 5", n)
 		}
-		if n := strings.Count(log.String(), "\n"); n != 2 {
-			t.Errorf("%d lines in the log, want two:\n%s", n, &log)
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(lines) != 2 || !strings.Contains(lines[0], `receiver=webhook error="connection refused"`) || !strings.Contains(lines[1], "delivered again") {
+			t.Errorf("the log says %q, want one line when it fails and one when it works", lines)
 		}
 	})
 }

@@ -244,7 +244,6 @@ func (a *Alerts) carry(ctx context.Context, r *receiver, l *letter) {
 	a.mu.Unlock()
 	if first {
 		a.opts.Log.Warn("an alert could not be delivered and will be tried again", "receiver", r.name, "error", err.Error())
-		a.opts.Problem(r.name, err)
 	}
 }
 
@@ -284,7 +283,6 @@ func (a *Alerts) works(r *receiver) {
 	a.mu.Unlock()
 	if again {
 		a.opts.Log.Info("alerts are delivered again", "receiver", r.name)
-		a.opts.Problem(r.name, nil)
 		r.poke()
 	}
 }

@@ -229,18 +229,18 @@ func TestStopsAreListedAndLifted(t *testing.T) {
 	if diff := cmp.Diff(want, kinds); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
-	if was := must(t, of(l.EnableModel(t.Context(), "gpt-6-luna"))); !was {
+	if was := must(t, of(l.Enable(t.Context(), ledger.EnableRequest{Model: "gpt-6-luna", By: "test"}))); !was {
 		t.Error("the model was not stopped")
 	}
 	call(t, l, "zoe", user(9), 10).Free()
 	if _, err := l.Reserve(t.Context(), request("again", user(1), 10)); code(t, err) != "disabled" {
 		t.Errorf("the model is free, its user should not be: %v", err)
 	}
-	if was := must(t, of(l.EnableUser(t.Context(), user(1).Key))); !was {
+	if was := must(t, of(l.Enable(t.Context(), ledger.EnableRequest{User: user(1).Key, By: "test"}))); !was {
 		t.Error("the user was not suspended")
 	}
 	call(t, l, "again", user(1), 10).Free()
-	if was := must(t, of(l.EnableUser(t.Context(), user(8).Key))); was {
+	if was := must(t, of(l.Enable(t.Context(), ledger.EnableRequest{User: user(8).Key, By: "test"}))); was {
 		t.Error("a user who did nothing was suspended")
 	}
 }

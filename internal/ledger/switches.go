@@ -120,23 +120,6 @@ func (l *Ledger) Enable(ctx context.Context, r EnableRequest) (was bool, err err
 	return was, nil
 }
 
-// EnableUser is Enable for a pseudonym, by an operator without a name.
-func (l *Ledger) EnableUser(ctx context.Context, key string) (bool, error) {
-	return l.Enable(ctx, EnableRequest{User: key, By: anOperator})
-}
-
-// EnableModel is Enable for a model, by an operator without a name.
-func (l *Ledger) EnableModel(ctx context.Context, model string) (bool, error) {
-	return l.Enable(ctx, EnableRequest{Model: model, By: anOperator})
-}
-
-// EnableEverything is Enable for everything, by an operator without a name.
-func (l *Ledger) EnableEverything(ctx context.Context) (bool, error) {
-	return l.Enable(ctx, EnableRequest{Everything: true, By: anOperator})
-}
-
-const anOperator = "operator"
-
 // Stops lists who and what is stopped, the longest first.
 func (l *Ledger) Stops(ctx context.Context) ([]Stop, error) {
 	var all []Stop
