@@ -98,10 +98,10 @@ func TestHTMLHasNothingInline(t *testing.T) {
 // TestPagesAreSmall: all that both of them can load, as it goes over the wire.
 func TestPagesAreSmall(t *testing.T) {
 	const most = 120 << 10
-	all := len(newSite("/playground/", "playground.html").page.zipped) + len(newSite("/admin/", "dashboard.html").page.zipped)
+	all := len(newSite("/playground/", "playground.html").page.zipped()) + len(newSite("/admin/", "dashboard.html").page.zipped())
 	files, _ := assets()
 	for _, f := range files {
-		all += len(f.zipped)
+		all += len(f.zipped())
 	}
 	if all >= most {
 		t.Errorf("the pages have %d bytes, compressed; want less than %d", all, most)

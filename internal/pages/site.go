@@ -12,6 +12,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 //go:embed static/*.html static/assets static/licences
@@ -126,18 +127,21 @@ func refuse(w http.ResponseWriter, status int, code, text string) {
 	_, _ = w.Write(append(body, '\n')) // who does not listen any more need not be told
 }
 
-// file is served from memory, compressed once.
+// file is served from memory, compressed once: when somebody first takes it so, as
+// most servers of an API are never asked for a page.
 type file struct {
-	kind, keep    string
-	etag          string
-	plain, zipped []byte
+	kind, keep string
+	etag       string
+	plain      []byte
+	zipped     func() []byte
 }
 
 func newFile(kind string, content []byte, keep string) *file {
 	sum := sha256.Sum256(content)
 	return &file{
-		kind: kind, keep: keep, plain: content, zipped: compress(content),
-		etag: `W/"` + hex.EncodeToString(sum[:12]) + `"`, // weak: the same for both encodings
+		kind: kind, keep: keep, plain: content,
+		zipped: sync.OnceValue(func() []byte { return compress(content) }),
+		etag:   `W/"` + hex.EncodeToString(sum[:12]) + `"`, // weak: the same for both encodings
 	}
 }
 
@@ -166,7 +170,7 @@ func (f *file) serve(w http.ResponseWriter, r *http.Request) {
 	body := f.plain
 	if takesGzip(r.Header.Get("Accept-Encoding")) {
 		h.Set("Content-Encoding", "gzip")
-		body = f.zipped
+		body = f.zipped()
 	}
 	h.Set("Content-Type", f.kind)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
