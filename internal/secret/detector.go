@@ -1,7 +1,6 @@
 package secret
 
 import (
-	"bytes"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -11,15 +10,15 @@ import (
 // How much of a secret counts, in bytes.
 const (
 	shortest = 8  // a shorter secret is a word: looking for it would end honest answers
-	needle   = 24 // of a longer secret these suffice, so that one cut short is found too
+	longest  = 24 // of a longer secret these suffice, so that one cut short is found too
 	tail     = 16 // and these where the text ends: the rest may have been cut off
 	ignored  = 4  // as many may go out before anything is held back
 
 	maxLearned = 64 // secrets that were learned later; a revoked key is still a secret, but not for ever
 
-	// fewNeedles are looked for one after the other; from there on one pass of the
-	// automaton is as fast, and its time does not grow with what was learned.
-	fewNeedles = 2
+	// fewNeedles are looked for one after the other; of more, one pass of the automaton
+	// takes a time that does not grow with what was learned.
+	fewNeedles = 8
 )
 
 // Detector knows what must not pass. It finds a secret exactly as it is written
@@ -99,19 +98,8 @@ func (d *Detector) In(text []byte) bool {
 		s := Scan{v: v}
 		return s.finds(text)
 	}
-	for _, needle := range v.a.needles {
-		if bytes.Contains(text, needle) || endsIn(text, needle) {
-			return true
-		}
-	}
-	return false
-}
-
-// endsIn says whether the text ends in so much of a secret's beginning that the rest
-// of it must have been cut off.
-func endsIn(text, needle []byte) bool {
-	for n := len(needle) - 1; n >= tail; n-- {
-		if bytes.HasSuffix(text, needle[:n]) {
+	for i := range v.a.needles {
+		if n := &v.a.needles[i]; n.in(text) || n.ends(text) {
 			return true
 		}
 	}
@@ -186,7 +174,7 @@ func (s *Scan) finds(text []byte) bool {
 type automaton struct {
 	nodes   []node
 	first   [256]bool // bytes that a secret begins with
-	needles [][]byte
+	needles []needle
 	values  [][]byte // whole, the longest first
 }
 
@@ -210,7 +198,7 @@ func newAutomaton(secrets []String) *automaton {
 	}
 	for _, s := range secrets {
 		a.values = append(a.values, []byte(s.Reveal()))
-		a.learn(s.Reveal()[:min(len(s.Reveal()), needle)])
+		a.learn(s.Reveal()[:min(len(s.Reveal()), longest)])
 	}
 	slices.SortStableFunc(a.values, func(v, w []byte) int { return len(w) - len(v) })
 	a.link()
@@ -219,7 +207,7 @@ func newAutomaton(secrets []String) *automaton {
 
 // learn adds the path of one secret, not yet knowing where to go on a mismatch.
 func (a *automaton) learn(v string) {
-	a.needles = append(a.needles, []byte(v))
+	a.needles = append(a.needles, newNeedle(v))
 	at := root
 	for i := range len(v) - 1 {
 		to := a.nodes[at].next[v[i]]

@@ -373,7 +373,7 @@ func BenchmarkScan(b *testing.B) {
 
 func BenchmarkIn(b *testing.B) {
 	text := []byte(strings.Repeat("The proxy stands between the front end and the provider, so that the secret stays. ", 24))
-	for _, n := range []int{1, 2, 3, 20, 66} {
+	for _, n := range []int{1, 2, 8, 9, 66} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			d := secret.NewDetector()
 			for i := range n {
