@@ -6,6 +6,8 @@ RACE = $(shell cc=$$(go env CC); test "$$(go env CGO_ENABLED)" = 1 && command -v
 UNSET = unset $$(sed -n 's/^[\# ]*\([A-Z][A-Z0-9_]*\)=.*/\1 \1_FILE/p' .env.example) OPENAI_ADMIN_KEY
 # Many tests wait for the time to pass in a server, so more of them run than there are cores.
 PARALLEL = -parallel 4
+# The race detector waits a second at each exit unless told otherwise.
+export GORACE = atexit_sleep_ms=10
 TOOL = go tool -modfile=.ci/tools.mod
 FUZZTIME = 10s
 
@@ -21,7 +23,7 @@ run: ## try it: a server with a built-in simulator of OpenAI, no key needed (ARG
 test: ## the whole suite, with -race where a C compiler is there (TESTFLAGS=-v); but for the drills
 	@$(UNSET); set -x; go test $(RACE) $(PARALLEL) -skip '^TestDrill' $(TESTFLAGS) ./...
 
-drill: ## what the operator is there for: a stolen token, a revoked key, a dead vault, every alert and switch
+drill: ## races for the budget, kill -9, dawdlers; a stolen token, a revoked key, a dead vault, every alert and switch
 	@$(UNSET); go test $(RACE) $(PARALLEL) -count=1 -run '^TestDrill' $(TESTFLAGS) ./cmd/keyshield
 
 lint: ## gofmt, go vet, staticcheck, go mod tidy

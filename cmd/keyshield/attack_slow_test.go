@@ -18,10 +18,10 @@ type dawdler struct {
 	status int           // having said this; 0: nothing, or it does not matter
 }
 
-// TestWhoTakesTooLongIsDropped: the header has five seconds and the body ten, whoever
+// TestDrillWhoTakesTooLongIsDropped: the header has five seconds and the body ten, whoever
 // sends it and whether or not it will be read; a good client is served meanwhile.
 // All wait together.
-func TestWhoTakesTooLongIsDropped(t *testing.T) {
+func TestDrillWhoTakesTooLongIsDropped(t *testing.T) {
 	t.Parallel()
 	r := target(t)
 	const header, body = 5 * time.Second, 10 * time.Second

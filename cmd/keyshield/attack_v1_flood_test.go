@@ -210,7 +210,7 @@ func dripping(t *testing.T, head, more string, n int) (url string) {
 // TestWhatIsHeldBackIsBounded: after the beginning of our key, events that add no text
 // may follow without end.
 func TestWhatIsHeldBackIsBounded(t *testing.T) {
-	const most = 3 << 20
+	const most = 8 << 20
 	chunk := func(text string) string {
 		return `data: {"id":"x","choices":[{"index":0,"delta":{"content":"` + text + `"},"finish_reason":null}]}` + "\n\n"
 	}
@@ -223,7 +223,7 @@ func TestWhatIsHeldBackIsBounded(t *testing.T) {
 		"other events":  {"/v1/responses", wayTo("responses").body("hi", streaming), delta(canary[:12]), strings.Repeat(`data: {"type":"response.in_progress","sequence_number":2,"x":"`+pad+`"}`+"\n\n", 50)},
 		"the beginning": {"/v1/chat/completions", wayTo("chat").body("hi", streaming), chunk(canary[:12]), strings.Repeat(strings.Replace(chunk(canary[:12]), `"x"`, `"`+pad+`"`, 1), 50)},
 	} {
-		r := startBefore(t, dripping(t, c.head, c.more, 40), "ENDPOINTS=chat,responses", "LOG_LEVEL=debug") // 4 MB
+		r := startBefore(t, dripping(t, c.head, c.more, 120), "ENDPOINTS=chat,responses", "LOG_LEVEL=debug") // 12 MB
 		began := time.Now()
 		live := aliveDuring(func() {
 			resp, err := r.web.Do(r.request(c.path, c.body))

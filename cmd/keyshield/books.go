@@ -19,6 +19,10 @@ const (
 	doubtEvery = 30 * time.Second
 )
 
+// diskPatience is how long a prompt waits for the ledger's disk; 0 is as long as the
+// ledger sees fit. Most tests are not about the disk of a busy machine.
+var diskPatience time.Duration
+
 // openLedger opens the ledger in DATA_DIR, and waits for a server that is ending.
 func openLedger(ctx context.Context, cfg config.Config, b *bell, log *slog.Logger) (*ledger.Ledger, error) {
 	if cfg.Ephemeral {
@@ -27,6 +31,7 @@ func openLedger(ctx context.Context, cfg config.Config, b *bell, log *slog.Logge
 	return ledger.Open(ctx, ledger.Options{
 		Dir:       cfg.Money.DataDir,
 		LockWait:  cfg.Server.ShutdownGrace + lockSpare,
+		Patience:  diskPatience,
 		Soft:      cfg.Money.BudgetSoft,
 		Event:     b.money,
 		Orphan:    b.orphan,

@@ -83,8 +83,8 @@ func (m *machine) kill() {
 	}
 }
 
-func TestKill9NeverPassesTheBudget(t *testing.T)     { kill9(t, 5) }
-func TestSoakKill9NeverPassesTheBudget(t *testing.T) { soak(t); kill9(t, 50) }
+func TestDrillKill9NeverPassesTheBudget(t *testing.T) { kill9(t, 5) }
+func TestSoakKill9NeverPassesTheBudget(t *testing.T)  { soak(t); kill9(t, 50) }
 
 // kill9 kills the server at random moments under load, and starts it again on the
 // same data. Every call costs OpenAI's full price, however it ended.

@@ -42,9 +42,9 @@ func rushModes() []rushMode {
 	}
 }
 
-// TestNeverOverTheBudgetWhateverOpenAIDoes: a thousand requests at once against a
+// TestDrillNeverOverTheBudgetWhateverOpenAIDoes: a thousand requests at once against a
 // budget for forty, and what OpenAI bills is within it.
-func TestNeverOverTheBudgetWhateverOpenAIDoes(t *testing.T) {
+func TestDrillNeverOverTheBudgetWhateverOpenAIDoes(t *testing.T) {
 	for i, m := range rushModes() {
 		t.Run(m.name, func(t *testing.T) {
 			scope, users := "BUDGET_DAY", 50

@@ -14,7 +14,7 @@ import (
 )
 
 // TestLedgerEqualsTheBill to the nano-dollar, when nothing goes wrong.
-func TestLedgerEqualsTheBill(t *testing.T) { ledgerEqualsTheBill(t, 2000) }
+func TestLedgerEqualsTheBill(t *testing.T) { ledgerEqualsTheBill(t, 500) }
 
 func TestSoakLedgerEqualsTheBill(t *testing.T) {
 	soak(t)
@@ -112,9 +112,9 @@ func mixedPrompt() string {
 	return fmt.Sprintf("[[sim harsh chunks=%d]] %s", 1+rand.IntN(20), text)
 }
 
-// TestAfterFaultsTheLedgerIsAboveTheBill, by no more than what it charged at the
+// TestDrillAfterFaultsTheLedgerIsAboveTheBill, by no more than what it charged at the
 // ceiling for want of proof.
-func TestAfterFaultsTheLedgerIsAboveTheBill(t *testing.T) {
+func TestDrillAfterFaultsTheLedgerIsAboveTheBill(t *testing.T) {
 	p := openPurse(t, "UPSTREAM_TIMEOUT=2s", "STREAM_IDLE_TIMEOUT=1s")
 	tokens := p.tokens(20)
 	words := []string{"status=500 bill", "status=500", "status=503", "status=429", "quota", "html bill", "fault=cut", "fault=eof", "fault=malformed", "fault=reset",

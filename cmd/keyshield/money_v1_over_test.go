@@ -93,9 +93,9 @@ func v1Modes() []v1Mode {
 	}
 }
 
-// TestNeverOverTheBudgetOnV1: thirty requests at once against a user's budget for six,
+// TestDrillNeverOverTheBudgetOnV1: thirty requests at once against a user's budget for six,
 // at every endpoint, and what OpenAI bills is within it, whatever it does.
-func TestNeverOverTheBudgetOnV1(t *testing.T) {
+func TestDrillNeverOverTheBudgetOnV1(t *testing.T) {
 	ceilings := ceilingsV1(t, padded(""))
 	for _, setting := range []string{"HANGUP=cancel", "HANGUP=drain"} {
 		plans, number := []string{}, map[string]int{}

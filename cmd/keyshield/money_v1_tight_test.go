@@ -37,9 +37,9 @@ func mixedV1(i int64) (path, body string) {
 	return "/v1/embeddings", wayTo("embeddings").body(pick("[[sim harsh]] ", "")+"a text "+strings.Repeat("é", rand.IntN(200)), pick(`"model":"text-embedding-3-small"`, `"model":"text-embedding-3-large"`), `"dimensions":4`, `"encoding_format":`+pick(`"base64"`, `"float"`))
 }
 
-// TestLedgerEqualsTheBillOnV1 to the nano-dollar, with all endpoints, several models
+// TestDrillLedgerEqualsTheBillOnV1 to the nano-dollar, with all endpoints, several models
 // and users mixed, and requests among them that are refused.
-func TestLedgerEqualsTheBillOnV1(t *testing.T) {
+func TestDrillLedgerEqualsTheBillOnV1(t *testing.T) {
 	p := openPurseV1(t)
 	tokens := p.tokens(12)
 	var answered atomic.Int64
@@ -79,9 +79,9 @@ func TestLedgerEqualsTheBillOnV1(t *testing.T) {
 	}
 }
 
-// TestAfterFaultsTheLedgerIsAboveTheBillOnV1, by no more than what it charged at the
+// TestDrillAfterFaultsTheLedgerIsAboveTheBillOnV1, by no more than what it charged at the
 // ceiling for want of proof; whoever lies about the usage, and however.
-func TestAfterFaultsTheLedgerIsAboveTheBillOnV1(t *testing.T) {
+func TestDrillAfterFaultsTheLedgerIsAboveTheBillOnV1(t *testing.T) {
 	p := openPurseV1(t, "UPSTREAM_TIMEOUT=2s", "STREAM_IDLE_TIMEOUT=1s")
 	tokens := p.tokens(12)
 	speak := []string{"fault=error_chunk", "fault=error_event", "fault=failed", "fault=null_content", "fault=reasoning_only", "fault=no_done", "finish=content_filter", "refusal", "choices=3", "size=300", "fault=invalid_utf8", "leak=whole", "escape", "usage=cached"}

@@ -28,6 +28,7 @@ const origin = "https://app.example.com"
 
 // TestMain is also the program itself, where a script of testdata/script runs it.
 func TestMain(m *testing.M) {
+	diskPatience = 10 * time.Second
 	testscript.Main(watched{m}, map[string]func(){"keyshield": main})
 }
 

@@ -25,7 +25,7 @@ func (o Options) Relaxed() Options {
 			return tx.Commit()
 		}
 	}
-	o.patience, o.retry = time.Minute, time.Millisecond
+	o.Patience, o.retry = time.Minute, time.Millisecond
 	return o
 }
 

@@ -45,13 +45,15 @@ import (
 	"keyshield/internal/secret"
 )
 
-// patience is how long a reserve may take before it counts as failed.
+// patience is how long a reserve may take before it counts as failed, unless the
+// Options say otherwise.
 const patience = 250 * time.Millisecond
 
 // Options say where the ledger is and whom it tells.
 type Options struct {
 	Dir      string        // holds the file; made if absent, on a disk of this machine
 	LockWait time.Duration // how long to wait for another server to let go of it
+	Patience time.Duration // how long a reserve waits for the disk; 0 is 250 ms
 	Soft     []int         // percents of a cap that are told once per window
 	Clock    Clock         // nil is the machine's
 
@@ -70,9 +72,8 @@ type Options struct {
 
 	Log *slog.Logger // nil logs nothing
 
-	commit   func(*bbolt.Tx) error // tests break it,
-	patience time.Duration         // have more of it,
-	retry    time.Duration         // and try again sooner
+	commit func(*bbolt.Tx) error // tests break it,
+	retry  time.Duration         // and try again sooner
 }
 
 // Ledger is the embedded engine: one file, one goroutine that writes it.
@@ -116,7 +117,7 @@ func Open(ctx context.Context, opts Options) (*Ledger, error) {
 	if opts.commit == nil {
 		opts.commit = (*bbolt.Tx).Commit
 	}
-	opts.patience = cmp.Or(opts.patience, patience)
+	opts.Patience = cmp.Or(opts.Patience, patience)
 	opts.retry = cmp.Or(opts.retry, retry)
 	for _, percent := range opts.Soft {
 		if percent < 1 || percent > 100 {
@@ -155,7 +156,7 @@ func (l *Ledger) Reserve(ctx context.Context, r Request) (*Hold, error) {
 		return nil, unavailable(why)
 	}
 	h := newHold(r, l.end)
-	if err := l.ask(ctx, op{verb: reserve, hold: h}, l.opts.patience); err != nil {
+	if err := l.ask(ctx, op{verb: reserve, hold: h}, l.opts.Patience); err != nil {
 		return nil, err
 	}
 	h.start()
