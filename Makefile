@@ -4,8 +4,9 @@
 RACE = $(shell cc=$$(go env CC); test "$$(go env CGO_ENABLED)" = 1 && command -v $${cc%% *} >/dev/null && echo -race)
 # Tests never see the settings of the shell that started them: no real key, no real secret.
 UNSET = unset $$(sed -n 's/^[\# ]*\([A-Z][A-Z0-9_]*\)=.*/\1 \1_FILE/p' .env.example) OPENAI_ADMIN_KEY
-# Many tests wait for the time to pass in a server, so more of them run than there are cores.
-PARALLEL = -parallel 4
+# Many tests wait for the time to pass in a server, so more of them run than there are
+# cores: three packages of four on two.
+PARALLEL = -p 3 -parallel 4
 # The race detector waits a second at each exit unless told otherwise.
 export GORACE = atexit_sleep_ms=10
 TOOL = go tool -modfile=.ci/tools.mod
