@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -50,33 +49,7 @@ func (h *house) run(t *testing.T, extra ...string) *house {
 		"ENDPOINTS=text,chat", "RATE_LIMIT_IP=off", "RATE_LIMIT_USER=off", "BREAKER=off", "AUTO_DISABLE=off",
 		"BUDGET_MONTH=100", "BUDGET_DAY=50", "BUDGET_USER_DAY=40",
 	}, extra...)
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	listening, ended := make(chan string, 1), make(chan struct{})
-	go func() { defer close(ended); h.follow(stderr, listening) }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		<-ended
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the program ended badly: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("the program's log:\n%s", h.logged())
-		}
-	})
-	select {
-	case address := <-listening:
-		h.url = "http://" + address
-	case <-ended:
-		t.Fatalf("the program ended at once:\n%s", h.logged())
-	case <-time.After(30 * time.Second):
-		t.Fatalf("the program does not listen:\n%s", h.logged())
-	}
+	h.rig.run(t, cmd)
 	return h
 }
 

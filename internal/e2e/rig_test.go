@@ -92,6 +92,13 @@ func startBefore(t *testing.T, provider, key string, extra ...string) *rig {
 		"ALLOWED_ORIGINS=none", "RATE_LIMIT_IP=off", "RATE_LIMIT_USER=off", "BREAKER=off",
 		"BUDGET_MONTH=100000", "BUDGET_DAY=100000", "BUDGET_USER_DAY=100000",
 	}, extra...)
+	r.run(t, cmd)
+	return r
+}
+
+// run starts the program and waits until it listens. The end of the test ends it.
+func (r *rig) run(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +126,6 @@ func startBefore(t *testing.T, provider, key string, extra ...string) *rig {
 	case <-time.After(30 * time.Second):
 		t.Fatalf("the program does not listen:\n%s", r.logged())
 	}
-	return r
 }
 
 // memory is a folder on a disk that syncs at once: beside several browsers a real
