@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"keyshield/internal/disk"
 )
 
 // backup copies the ledger as it is at one moment, also while a server uses it.
@@ -101,11 +103,7 @@ func place(from, to string) error {
 	if err != nil {
 		return err
 	}
-	folder, err := os.Open(filepath.Dir(to))
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
+	return disk.SyncDir(filepath.Dir(to))
 }
 
 // checkBackup reads every page of the copy.

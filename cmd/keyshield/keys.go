@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"keyshield/internal/config"
+	"keyshield/internal/disk"
 	"keyshield/internal/secret"
 	"keyshield/internal/upstream"
 	"keyshield/internal/upstream/source"
@@ -177,8 +178,5 @@ func (a *agedSource) keep(seen map[string]time.Time) {
 	if err != nil {
 		return
 	}
-	fresh := a.path + ".new"
-	if os.WriteFile(fresh, append(text, '\n'), 0o600) == nil {
-		_ = os.Rename(fresh, a.path)
-	}
+	_ = disk.Replace(a.path, append(text, '\n')) // without it the ages begin anew
 }

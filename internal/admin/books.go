@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"keyshield/internal/disk"
 	"keyshield/internal/ledger"
 	"keyshield/internal/money"
 )
@@ -111,18 +112,7 @@ func (d *Desk) keep(s ReconcileSummary) error {
 	}
 	d.shared.comparison.Lock()
 	defer d.shared.comparison.Unlock()
-	fresh, err := os.CreateTemp(d.Dir, comparisonFile+".*") // only we can read it
-	if err != nil {
-		return err
-	}
-	_, err = fresh.Write(text)
-	if err = errors.Join(err, fresh.Sync(), fresh.Close()); err == nil {
-		err = os.Rename(fresh.Name(), filepath.Join(d.Dir, comparisonFile))
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(fresh.Name()))
-	}
-	return nil
+	return disk.Replace(filepath.Join(d.Dir, comparisonFile), text)
 }
 
 // LastReconcile is the last comparison with OpenAI's books.

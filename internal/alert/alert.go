@@ -28,6 +28,7 @@ import (
 	"sync"
 	"time"
 
+	"keyshield/internal/disk"
 	"keyshield/internal/secret"
 )
 
@@ -78,8 +79,9 @@ type Options struct {
 	Now     func() time.Time            // nil: time.Now
 	Log     *slog.Logger                // nil: nothing is logged
 
-	transport http.RoundTripper // of tests
-	roots     *x509.CertPool    // of tests
+	transport http.RoundTripper                    // of tests
+	roots     *x509.CertPool                       // of tests
+	replace   func(path string, data []byte) error // of tests
 }
 
 // How long things take.
@@ -146,6 +148,9 @@ func prepare(opts Options) (*Alerts, error) {
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now
+	}
+	if opts.replace == nil {
+		opts.replace = disk.Replace
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)

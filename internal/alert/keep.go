@@ -207,7 +207,7 @@ func (a *Alerts) keepOn() {
 			ending = true
 		}
 		if change, what := a.snapshot(); change != written {
-			err := write(k.path, what)
+			err := a.write(what)
 			switch {
 			case err == nil:
 				written = change
@@ -221,6 +221,14 @@ func (a *Alerts) keepOn() {
 			return
 		}
 	}
+}
+
+func (a *Alerts) write(k kept) error {
+	data, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
+	return a.opts.replace(a.file.path, data)
 }
 
 // snapshot copies what is to be kept: encoding it takes longer than Send may wait.
@@ -260,34 +268,6 @@ func (a *Alerts) release(change uint64) {
 	for _, r := range a.receivers {
 		r.poke()
 	}
-}
-
-// write replaces the file as a whole: after a crash it is the old one or the new.
-func write(path string, k kept) error {
-	data, err := json.Marshal(k)
-	if err != nil {
-		return err
-	}
-	next := path + ".new"
-	f, err := os.OpenFile(next, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(next, path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // close writes a last time, unless the disk hangs.

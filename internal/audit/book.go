@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"keyshield/internal/disk"
 )
 
 // file is what a day's file must be able to do.
@@ -107,7 +109,7 @@ func (b *book) open(day string) error {
 	}
 	path := filepath.Join(b.opts.Dir, day+extension)
 	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
-		defer syncDir(b.opts.Dir)
+		defer func() { _ = disk.SyncDir(b.opts.Dir) }() // the name of a new file
 	}
 	opened, err := b.opts.open(path)
 	if err != nil {

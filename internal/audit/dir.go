@@ -89,14 +89,3 @@ func (d *dirLock) stands() bool {
 }
 
 func (d *dirLock) release() error { return d.handle.Close() }
-
-// syncDir makes a new file's name durable. Where a file system cannot, it says so by
-// an error that changes nothing for us.
-func syncDir(path string) {
-	dir, err := os.Open(path)
-	if err != nil {
-		return
-	}
-	_ = dir.Sync()
-	_ = dir.Close()
-}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"keyshield/internal/disk"
 )
 
 const headName = "head"
@@ -45,26 +47,11 @@ func (h *head) write(l link) error {
 		return nil
 	}
 	path := filepath.Join(h.dir, headName)
-	if err := replace(path, path+".new", formatHead(l)); err != nil {
+	if err := disk.Replace(path, formatHead(l)); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	h.at = l
 	return nil
-}
-
-func replace(path, temporary string, content []byte) error {
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync() // else a power cut may leave an empty file under the final name
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temporary, path)
 }
 
 func formatHead(l link) []byte {

@@ -30,7 +30,7 @@ func client(t *testing.T, base string) *Client {
 	t.Helper()
 	c, err := New(Config{
 		BaseURL: base, Key: secret.New(testKey), Organization: "org-1", Project: "proj_1",
-		Timeout: 2 * time.Second, StreamIdle: 300 * time.Millisecond, StreamMax: 2 * time.Second,
+		Timeout: time.Minute, StreamIdle: time.Minute, StreamMax: time.Minute,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -234,8 +234,12 @@ func TestTimeLimits(t *testing.T) {
 		io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()
 	}
-	c := provider(t, hang)
-	e := wants(t, c, 504, "upstream_timeout")
+	hasty := func(h http.HandlerFunc) *Client {
+		c := provider(t, h)
+		c.cfg.Timeout, c.cfg.StreamIdle, c.cfg.StreamMax = 2*time.Second, 1500*time.Millisecond, 3*time.Second
+		return c
+	}
+	e := wants(t, hasty(hang), 504, "upstream_timeout")
 	if !errors.Is(e, errFirstByte) {
 		t.Errorf("%v, want %v", e, errFirstByte)
 	}
@@ -269,7 +273,7 @@ func TestTimeLimits(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := provider(t, tt.handler).Ask(t.Context(), Question{Body: []byte(`{}`), Stream: tt.stream})
+			got, err := hasty(tt.handler).Ask(t.Context(), Question{Body: []byte(`{}`), Stream: tt.stream})
 			if err != nil {
 				t.Fatal(err)
 			}

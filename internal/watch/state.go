@@ -7,9 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
+
+	"keyshield/internal/disk"
 )
 
 // writePace bounds what the state costs the disk, in bytes a second: a hundred
@@ -56,7 +57,7 @@ func (w *Watch) save() (size int, err error) {
 		return 0, nil
 	}
 	b := appendSum(w.encode())
-	if err := replace(w.options.Path, b); err != nil {
+	if err := disk.Replace(w.options.Path, b); err != nil {
 		w.changed.Store(true)
 		return 0, fmt.Errorf("write the watch's state: %w", err)
 	}
@@ -91,36 +92,6 @@ func (p past) soFar(in *window) past {
 		p.learn(in.peaks(), in.hour)
 	}
 	return p
-}
-
-// replace leaves the old file or the new one, whatever happens.
-func replace(path string, b []byte) error {
-	fresh := path + ".new"
-	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	file, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(b)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err != nil {
-		return errors.Join(err, file.Close(), os.Remove(fresh))
-	}
-	if err := file.Close(); err != nil {
-		return errors.Join(err, os.Remove(fresh))
-	}
-	if err := os.Rename(fresh, path); err != nil {
-		return errors.Join(err, os.Remove(fresh))
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // load reads the state. A damaged one is set aside: without a past the watch
