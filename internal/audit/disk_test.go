@@ -249,7 +249,7 @@ func TestAFileThatIsTamperedWithUnderUsIsNoticed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "audit")
 			var heard told
-			l := open(t, audit.Options{Dir: dir, Broken: heard.tell})
+			l := open(t, audit.Options{Dir: dir, Broken: heard.tell, Now: aroundNoon})
 			if err := c.do(dir, theFile(t, dir)); err != nil {
 				t.Fatal(err)
 			}

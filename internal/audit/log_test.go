@@ -227,7 +227,7 @@ func TestAfterCloseNothingIsTaken(t *testing.T) {
 
 func TestAddressesAreHidden(t *testing.T) {
 	dir := t.TempDir()
-	l := open(t, audit.Options{Dir: dir, HashIP: func(a netip.Addr) string { return "hmac:" + sum(a.AsSlice())[:8] }})
+	l := open(t, audit.Options{Dir: dir, Now: aroundNoon, HashIP: func(a netip.Addr) string { return "hmac:" + sum(a.AsSlice())[:8] }})
 	for _, ip := range []string{"203.0.113.9", "2001:db8::1", "not an address", "hmac:00ff", ""} {
 		l.Request(&audit.Record{IP: ip}, false)
 	}

@@ -86,6 +86,7 @@ func TestNothingAcknowledgedIsLostToKill9(t *testing.T) {
 	dir := t.TempDir()
 	day := time.Now().UTC().Format(time.DateOnly)
 	fastest := time.Hour
+	seen := 0
 	owed := map[string]money.USD{} // the least that each acknowledged call must be charged
 	for kill := range kills {
 		lines := runAndKill(t, "load", dir, time.Duration(20+kill*37%150)*time.Millisecond)
@@ -94,6 +95,7 @@ func TestNothingAcknowledgedIsLostToKill9(t *testing.T) {
 			switch {
 			case len(word) == 2 && word[0] == "r":
 				owed[word[1]] = childCeiling
+				seen++
 			case len(word) == 3 && word[0] == "s":
 				cost, _ := strconv.Atoi(word[2])
 				owed[word[1]] = money.USD(cost)
@@ -106,8 +108,9 @@ func TestNothingAcknowledgedIsLostToKill9(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if s.Day.Window.String() != day {
-			t.Skip("midnight passed")
+		if today := s.Day.Window.String(); today != day { // and what was charged yesterday is not in today's sum
+			day = today
+			clear(owed)
 		}
 		var least money.USD
 		for _, charge := range owed {
@@ -121,8 +124,8 @@ func TestNothingAcknowledgedIsLostToKill9(t *testing.T) {
 	if fastest > time.Second {
 		t.Errorf("no start-up took less than %v", fastest)
 	}
-	if len(owed) < kills*10 {
-		t.Errorf("only %d calls in %d runs: this shows nothing", len(owed), kills)
+	if seen < kills*10 {
+		t.Errorf("only %d calls in %d runs: this shows nothing", seen, kills)
 	}
 	t.Logf("%d kills, %d acknowledged calls", kills, len(owed))
 }
