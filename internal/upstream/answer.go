@@ -34,6 +34,7 @@ const (
 // Answer is OpenAI's 200. Whoever holds it must Close it.
 type Answer struct {
 	call *call
+	body io.ReadCloser // of resp
 	resp *http.Response
 	room *semaphore.Weighted
 	held int64 // of the room
@@ -43,7 +44,7 @@ type Answer struct {
 // of it used.
 func (a *Answer) Close() {
 	a.call.end()
-	a.resp.Body.Close()
+	a.body.Close()
 	a.room.Release(a.held)
 	a.held = 0
 }
@@ -75,10 +76,9 @@ func (a *Answer) Date() time.Time {
 // Read reads the body. Its error is io.EOF, or one for the client whose cause
 // says why the rest is missing.
 func (a *Answer) Read(p []byte) (int, error) {
-	a.call.hear()
-	a.call.reading.Store(true)
-	n, err := a.resp.Body.Read(p)
-	a.call.reading.Store(false)
+	a.call.wait()
+	n, err := a.body.Read(p)
+	a.call.heard()
 	if err != nil && err != io.EOF {
 		err = a.call.failed(fmt.Errorf("read the answer: %w", err))
 	}
@@ -129,7 +129,7 @@ func (a *Answer) Linger(buf []byte) {
 	stop := time.AfterFunc(lingerTime, a.call.end)
 	defer stop.Stop()
 	for range 4 {
-		if _, err := a.resp.Body.Read(buf); err != nil {
+		if _, err := a.body.Read(buf); err != nil {
 			return
 		}
 	}

@@ -23,20 +23,20 @@ var (
 
 // call is one question to OpenAI with its time limits. A single timer watches
 // all of them: it wakes up when the next one could be due, looks, and sleeps
-// again, so that a chunk costs one atomic store and no timer.
+// again, so that a chunk costs a few atomic stores and no timer.
 type call struct {
+	began   time.Time
+	waiting atomic.Int64 // since when we wait for OpenAI, and not for a client who reads slowly, as time since began; 0: we do not
+
 	Question
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	watch  *time.Timer
 	cfg    *Config
-	began  time.Time
 
 	reached atomic.Bool  // a connection was there: from here on it may have been sent
 	owed    bool         // an earlier send arrived, and OpenAI did not say that it refused it
-	heard   atomic.Int64 // when we began to wait for bytes, as time since began
 	phase   atomic.Int32 // 0 until the answer's header is there, then 1
-	reading atomic.Bool  // we wait for OpenAI, and not for a client who reads slowly
 }
 
 func (c *Client) begin(ctx context.Context, q Question) *call {
@@ -78,9 +78,9 @@ func (k *call) due(now time.Duration) (time.Duration, error) {
 		return within(k.cfg.Timeout-now, errTotal)
 	}
 	idle := k.cfg.StreamIdle
-	if k.reading.Load() {
+	if since := k.waiting.Load(); since != 0 {
 		var err error
-		if idle, err = within(time.Duration(k.heard.Load())+k.cfg.StreamIdle-now, errStreamIdle); err != nil {
+		if idle, err = within(time.Duration(since)+k.cfg.StreamIdle-now, errStreamIdle); err != nil {
 			return 0, err
 		}
 	}
@@ -97,14 +97,15 @@ func within(left time.Duration, overdue error) (time.Duration, error) {
 
 // answered opens the second phase: the header is there, the body may come.
 func (k *call) answered() {
-	k.hear()
 	k.phase.Store(1)
 	if k.watch.Stop() {
 		k.look()
 	}
 }
 
-func (k *call) hear() { k.heard.Store(int64(time.Since(k.began))) }
+// wait and heard stand around each read of the answer.
+func (k *call) wait()  { k.waiting.Store(max(1, int64(time.Since(k.began)))) }
+func (k *call) heard() { k.waiting.Store(0) }
 
 // end releases everything the call holds. A body not read to its end closes its
 // connection, which is how OpenAI learns that nobody listens any more.
@@ -142,5 +143,5 @@ func (c *Client) send(k *call, under *key) (*Answer, error) {
 	if !under.proven.Load() {
 		under.proven.Store(true)
 	}
-	return &Answer{call: k, resp: resp, room: c.room}, nil
+	return &Answer{call: k, body: resp.Body, resp: resp, room: c.room}, nil
 }
