@@ -342,3 +342,29 @@ func TestSessionsAreForOurOwnPages(t *testing.T) {
 		t.Error("the log holds the session, or the audit log the token")
 	}
 }
+
+// TestGuessesAtTheDoorAreCounted: the answer does not tell a wrong token from an address
+// that there is not; the log does.
+func TestGuessesAtTheDoorAreCounted(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	r := start(t, "DATA_DIR="+data, "ADMIN_TOKEN="+adminToken, "TRUSTED_PROXY=1")
+	r.heard(raw("GET", "/admin/api/overview", address(1), "", "Authorization: Bearer "+adminToken[1:]))
+	r.heard(raw("POST", "/admin/api/session", address(2), `{"token":"guess"}`))
+	for range 12 { // two of them too many
+		r.heard(raw("GET", "/metrics", address(3), "", "Authorization: Bearer guess"))
+	}
+	r.heard(raw("GET", "/admin/api/overview", address(4), ""))
+	r.heard(raw("GET", "/nowhere", address(5), "", "Authorization: Bearer guess"))
+	r.heard(raw("GET", "/admin/api/overview", address(6), "", "Authorization: Bearer "+adminToken))
+	r.stop()
+	counted := map[string]int64{}
+	for _, rec := range audits(t, data, audit.Query{}) {
+		if rec.Kind == audit.Refused {
+			counted[rec.Code] += rec.Count
+		}
+	}
+	if diff := cmp.Diff(map[string]int64{"admin_token_wrong": 14, "not_found": 2}, counted); diff != "" {
+		t.Errorf("refusals (-want +got):\n%s", diff)
+	}
+}

@@ -99,7 +99,11 @@ func (s *Server) record(r *http.Request, scope *Scope, e ending) {
 	switch {
 	case s.audit == nil:
 	case scope.Caller.ID == "":
-		if e.outcome != succeeded {
+		switch {
+		case e.outcome == succeeded:
+		case scope.guessed: // the answer does not tell, the log does
+			s.audit.Refused("admin_token_wrong")
+		default:
 			s.audit.Refused(e.code)
 		}
 	default:

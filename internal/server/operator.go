@@ -37,7 +37,7 @@ func (s *Server) door(next http.Handler) http.Handler {
 		scope := scopeOf(r)
 		scope.IP = middleware.GetClientIPAddr(r.Context())
 		ok, wait := s.operator.Admits(r, scope.IP)
-		scope.operator = ok
+		scope.operator, scope.guessed = ok, !ok && showsToken(r)
 		switch {
 		case s.operator.HasPage(r.URL.Path) && ok:
 			s.operator.Pages.ServeHTTP(w, r)
@@ -58,6 +58,11 @@ func (s *Server) door(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// showsToken says whether r claims to be the operator's, by a header or by signing in.
+func showsToken(r *http.Request) bool {
+	return len(r.Header["Authorization"]) > 0 || r.Method == http.MethodPost && r.URL.Path == "/admin/api/session"
 }
 
 // browses says whether a browser wants a page, or a file of one (Fetch Metadata,

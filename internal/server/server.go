@@ -142,7 +142,8 @@ type Scope struct {
 	counted bool  // among the requests in flight
 	running bool  // among those that a switch can end
 
-	operator bool // it was the operator who asked
+	operator bool // it was the operator who asked,
+	guessed  bool // or somebody with a wrong token of his
 }
 
 // scopeOf returns the record of r.
