@@ -22,7 +22,7 @@ func disable(ctx context.Context, p process) int {
 		f.StringVar(&what.User, "user", "", "who may not ask any more, by id or by the key that usage --json shows; somebody who has asked nothing yet, too")
 		f.StringVar(&what.Issuer, "issuer", "", "whose user it is, by the iss of their tokens ("+admin.NoIssuer+": tokens without one); needed if several have that id, or nobody of that name has asked anything and JWT_ISSUER is not set")
 		f.BoolVar(&what.Everything, "everything", false, "nobody may ask any more")
-		f.StringVar(&what.For, "for", "", "for how long, such as 90m or 24h; unset: until enabled")
+		f.StringVar(&what.For, "for", "", "for how long, such as 90m, 24h or 7d; unset: until enabled")
 		f.StringVar(&what.Why, "why", "", "the reason, for the audit log and whoever finds it")
 		jsonFlag(f, &asJSON)
 	}); !ok {

@@ -78,20 +78,10 @@ func spending(ctx context.Context, p process) int {
 	return exitOK
 }
 
-// back reads how far to look back. People count in days, of which time.ParseDuration
-// knows nothing.
+// back reads how far to look back.
 func back(to *time.Duration) func(string) error {
 	return func(s string) (err error) {
-		const longest = 10_000 // days: no overflow
-		if days, ok := strings.CutSuffix(s, "d"); ok {
-			n, err := strconv.ParseUint(days, 10, 64)
-			if err != nil || n > longest {
-				return errors.New("write it as 7d, 24h or 90m")
-			}
-			*to = time.Duration(n) * aDay
-			return nil
-		}
-		if *to, err = time.ParseDuration(s); err != nil {
+		if *to, err = admin.Span(s); err != nil {
 			return errors.New("write it as 7d, 24h or 90m")
 		}
 		return nil

@@ -31,6 +31,8 @@ func TestRequestsThatMakeNoSenseAreRefused(t *testing.T) {
 		"less than nothing":       admin.DisableRequest{User: "a", For: "-1h"},
 		"a moment":                admin.DisableRequest{User: "a", For: "1ms"},
 		"for ever in numbers":     admin.DisableRequest{User: "a", For: "100000h"},
+		"for ever in days":        admin.DisableRequest{User: "a", For: "99999999999999999999d"},
+		"half a day":              admin.DisableRequest{User: "a", For: "1.5d"},
 		"a novel":                 admin.DisableRequest{User: "a", Why: strings.Repeat("x", 1025)},
 		"no text":                 admin.DisableRequest{User: "a", Why: "\xff"},
 		"enable nothing":          admin.EnableRequest{},

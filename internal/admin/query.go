@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"net/url"
 	"slices"
 	"strconv"
@@ -87,11 +88,26 @@ func (q *query) duration(name string) time.Duration {
 	if s == "" {
 		return 0
 	}
-	d, err := time.ParseDuration(s)
+	d, err := Span(s)
 	if err != nil {
-		q.fail("%s must be a duration such as 24h or 90m", name)
+		q.fail("%s must be a duration such as 7d, 24h or 90m", name)
 	}
 	return d
+}
+
+// Span reads how long something lasts. People count in days, of which
+// time.ParseDuration knows nothing.
+func Span(s string) (time.Duration, error) {
+	const longest = 10_000 // days: no overflow
+	days, ok := strings.CutSuffix(s, "d")
+	if !ok {
+		return time.ParseDuration(s)
+	}
+	n, err := strconv.ParseUint(days, 10, 64)
+	if err != nil || n > longest {
+		return 0, errors.New("no number of days")
+	}
+	return time.Duration(n) * 24 * time.Hour, nil
 }
 
 // time is an instant, or the zero one where there is none.

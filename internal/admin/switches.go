@@ -36,9 +36,9 @@ func (r DisableRequest) lasts() (time.Duration, error) {
 	if r.For == "" {
 		return 0, nil
 	}
-	d, err := time.ParseDuration(r.For)
+	d, err := Span(r.For)
 	if err != nil || d < time.Second || d > longestDisable {
-		return 0, badRequest("%q is no time to stay disabled: write 90m or 24h, from 1s to %dh, or leave it out: until enabled", r.For, int(longestDisable.Hours()))
+		return 0, badRequest("%q is no time to stay disabled: write 90m, 24h or 7d, from 1s to %dh, or leave it out: until enabled", r.For, int(longestDisable.Hours()))
 	}
 	return d, nil
 }

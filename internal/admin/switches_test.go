@@ -33,6 +33,14 @@ func asksBetween(err error, keys ...string) bool {
 	return true
 }
 
+func TestDaysAreCountedAsDays(t *testing.T) {
+	o := openOffice(t)
+	a := must[admin.DisableAnswer](t)(o.far().Disable(t.Context(), admin.DisableRequest{User: "ana", For: "7d"}))
+	if a.Disabled == nil || a.Disabled.Until == nil || a.Disabled.Until.Sub(a.Disabled.Since).Round(time.Minute) != 7*24*time.Hour {
+		t.Errorf("the answer is %+v", a)
+	}
+}
+
 func TestDisabledUserIsRefusedAndEnabledAgain(t *testing.T) {
 	o := openOffice(t)
 	o.settle(person("ana"), "gpt-6-luna", 7)
