@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"keyshield/internal/admin"
+	"keyshield/internal/audit"
 	"keyshield/internal/ledger"
 	"keyshield/internal/money"
 )
@@ -109,6 +110,9 @@ func TestBackupWithoutAServer(t *testing.T) {
 	o.ok("backup", filepath.Join(o.dir, "copy.db"))
 	if b := restore(t, filepath.Join(o.dir, "copy.db")); b.Cost != 7 {
 		t.Errorf("the copy has %v, want $0.000000007", b.Cost)
+	}
+	if acts := audits(t, filepath.Join(o.dir, "data"), audit.Query{Kind: audit.Operator}); len(acts) != 1 || acts[0].Action != "backup" {
+		t.Errorf("the audit log has %+v, want the backup: it holds what everybody did", acts)
 	}
 }
 

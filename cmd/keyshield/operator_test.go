@@ -19,6 +19,7 @@ import (
 	"keyshield/internal/apierr"
 	"keyshield/internal/ledger"
 	"keyshield/internal/money"
+	"keyshield/internal/upstream"
 )
 
 // office is a ledger with the operator's socket, as a server has it, and the
@@ -64,6 +65,7 @@ func (o *office) open(clock ledger.Clock) {
 	}
 	parts := deskOf(cfg, l)
 	parts.Dir = o.data
+	parts.Live = &admin.Live{State: func() (none admin.State) { return }, AuditState: func() error { return nil }, Keys: func() (none []upstream.KeyState) { return }}
 	parts.Log = slog.New(slog.NewJSONHandler(o.log, nil))
 	o.handler = admin.NewHandler(admin.NewDesk(parts), nil)
 	stop, err := serveOperator(o.t.Context(), o.data, o.handler, parts.Log)

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"net/url"
@@ -9,13 +8,6 @@ import (
 
 	"keyshield/internal/limit"
 )
-
-// runningUsage is that of a server, and not of its file.
-func runningUsage(d *Desk, ctx context.Context, q UsageQuery) (UsageReport, error) {
-	report, err := d.Usage(ctx, q)
-	report.Running = true
-	return report, err
-}
 
 func oneUser(d *Desk, w http.ResponseWriter, r *http.Request) error {
 	if err := reading(r.URL.Query()).err; err != nil {
@@ -60,11 +52,7 @@ func backup(d *Desk, w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return stream(d, w, r, "application/octet-stream", "ledger.db", func(to io.Writer) error {
-		err := d.Backup(r.Context(), to)
-		if err == nil {
-			d.note("backup", "ledger", "")
-		}
-		return err
+		return d.Backup(r.Context(), to)
 	})
 }
 

@@ -22,7 +22,11 @@ func (d *Desk) Backup(_ context.Context, w io.Writer) error {
 		return refusal(http.StatusConflict, "backup_runs", "another backup is under way: wait for it")
 	}
 	defer d.shared.backup.Unlock()
-	return d.Ledger.Backup(w)
+	err := d.Ledger.Backup(w)
+	if err == nil {
+		d.note("backup", "ledger", "")
+	}
+	return err
 }
 
 // Check says what is wrong with a request.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -188,13 +189,25 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, wh
 	}
 	resp, err := c.web.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("the server does not answer: %w", err)
+		return nil, c.silent(err)
 	}
 	if err := c.understood(resp); err != nil {
 		resp.Body.Close()
 		return nil, err
 	}
 	return resp.Body, nil
+}
+
+// silent says that nobody answers, without the address that was asked: it has what the
+// question was about.
+func (c *Client) silent(err error) error {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		err = failed.Err
+	}
+	if c.token.IsZero() {
+		return fmt.Errorf("the server does not answer: %w", err)
+	}
+	return fmt.Errorf("%s does not answer: %w; is the address right, with its port, and is it http or https?", c.base, err)
 }
 
 // understood is nil for an answer of the kind that we asked for.
@@ -222,7 +235,7 @@ func (c *Client) noDesk(resp *http.Response) error {
 	case resp.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%s has no door for this ADMIN_TOKEN: it must be the one that the server was started with, and the address that of the server itself", c.base)
 	case resp.StatusCode == http.StatusTooManyRequests:
-		return fmt.Errorf("%s has seen too many wrong tokens from here, and this one is wrong, too", c.base)
+		return fmt.Errorf("%s has seen too many wrong tokens from here, and this one is wrong, too: it must be the ADMIN_TOKEN that the server was started with", c.base)
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		return fmt.Errorf("%s leads elsewhere (%s), and a token is not sent there: say that address, if it is yours", c.base, resp.Status)
 	}

@@ -70,10 +70,11 @@ func TestClientExplainsWhoAnswers(t *testing.T) {
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) }))
 	defer page.Close()
 	for base, want := range map[string]string{
-		o.tcp.URL:     "no door for this ADMIN_TOKEN",
-		another.URL:   `keyshield "v99.0.0"`,
-		page.URL:      "not as a keyshield does",
-		"http://[::1": "missing ']'",
+		o.tcp.URL:            "no door for this ADMIN_TOKEN",
+		another.URL:          `keyshield "v99.0.0"`,
+		page.URL:             "not as a keyshield does",
+		"http://[::1":        "missing ']'",
+		"http://127.0.0.1:1": "http://127.0.0.1:1 does not answer: dial tcp",
 	} {
 		_, err := wrong(base).Switches(t.Context())
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "another-token") {

@@ -25,8 +25,7 @@ const (
 	TooMany                 // wrong ones, one after the other, from this address
 )
 
-// Wrong tokens from one address: more of them in a minute are not even compared
-// for show. Addresses beyond the table's size share one allowance.
+// Wrong tokens from one address: more of them in a minute are told to wait. Addresses beyond the table's size share one allowance.
 const (
 	wrongPerMinute = 10
 	wrongTable     = 10_000
@@ -98,8 +97,8 @@ func (d *Door) Admits(r *http.Request, ip netip.Addr) Verdict {
 	return Denied
 }
 
-// Wait is how long an address that made too many mistakes must wait before its
-// next wrong token is looked at.
+// Wait is how long an address that made too many mistakes must wait until its
+// next wrong token is a 404 again.
 func (d *Door) Wait(ip netip.Addr) time.Duration {
 	key, _ := limit.AddrKeys(ip)
 	return d.wrong.Look(key).Wait

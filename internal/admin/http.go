@@ -81,7 +81,7 @@ func (h *handler) routes() []route {
 	at := func(method, path string, answer answerer) route { return route{method + " " + Prefix + path, answer} }
 	all := []route{
 		at("GET", "overview", look((*Desk).Overview)),
-		at("GET", "usage", ask(parseUsageQuery, runningUsage)),
+		at("GET", "usage", ask(parseUsageQuery, (*Desk).Usage)),
 		at("GET", "users", ask(parseUsersQuery, (*Desk).Users)),
 		at("GET", "users/{name}", oneUser),
 		at("GET", "audit", ask(parsePage, (*Desk).Audit)),

@@ -24,7 +24,7 @@ const (
 // Key is one of our keys for OpenAI.
 type Key struct {
 	Secret secret.String
-	Source string    // where it comes from: "env OPENAI_API_KEY"
+	Source string    // where it comes from: "environment"
 	Since  time.Time // when it was made; zero: not known
 }
 

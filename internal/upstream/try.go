@@ -15,14 +15,9 @@ import (
 
 const tryTimeout = 15 * time.Second
 
-// Try asks OpenAI for the list of models, which costs nothing, and says whether
-// the first key works and may use model. What OpenAI says in its own words is not
-// in the error: it repeats parts of the key.
-func Try(ctx context.Context, cfg Config, model string) error {
-	return TryKey(ctx, cfg, cfg.keys()[0].Secret, model)
-}
-
-// TryKey is Try for any key.
+// TryKey asks OpenAI for the list of models, which costs nothing, and says whether
+// key works and may use model. What OpenAI says in its own words is not in the
+// error: it repeats parts of the key.
 func TryKey(ctx context.Context, cfg Config, key secret.String, model string) error {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()

@@ -35,9 +35,8 @@ const (
 
 // Config says where OpenAI is and how long it may take.
 type Config struct {
-	BaseURL      string        // "https://api.openai.com/v1": https, or http to loopback
-	Key          secret.String // the one key, where Keys is empty
-	Keys         []Key         // the first is used first, the others when OpenAI refuses it
+	BaseURL      string // "https://api.openai.com/v1": https, or http to loopback
+	Keys         []Key  // the first is used first, the others when OpenAI refuses it
 	Organization string
 	Project      string
 
@@ -79,7 +78,7 @@ func New(cfg Config) (*Client, error) {
 	for to, path := range paths {
 		c.endpoints[to] = base.JoinPath(path)
 	}
-	if c.ring, err = newRing(&c.cfg, cfg.keys(), c.probe); err != nil {
+	if c.ring, err = newRing(&c.cfg, cfg.Keys, c.probe); err != nil {
 		return nil, fmt.Errorf("the keys for OpenAI: %w", err)
 	}
 	return c, nil
@@ -137,14 +136,6 @@ func (c *Client) Ask(ctx context.Context, q Question) (*Answer, error) {
 	}
 	call.answered()
 	return answer, nil
-}
-
-// keys are the keys to begin with.
-func (cfg Config) keys() []Key {
-	if len(cfg.Keys) > 0 {
-		return cfg.Keys
-	}
-	return []Key{{Secret: cfg.Key, Source: "env OPENAI_API_KEY"}}
 }
 
 // header is everything we tell OpenAI about ourselves: nothing of the client's.

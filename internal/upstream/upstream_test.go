@@ -29,7 +29,7 @@ func provider(t *testing.T, h http.HandlerFunc) *Client {
 func client(t *testing.T, base string) *Client {
 	t.Helper()
 	c, err := New(Config{
-		BaseURL: base, Key: secret.New(testKey), Organization: "org-1", Project: "proj_1",
+		BaseURL: base, Keys: []Key{{Secret: secret.New(testKey), Source: "test"}}, Organization: "org-1", Project: "proj_1",
 		Timeout: time.Minute, StreamIdle: time.Minute, StreamMax: time.Minute,
 	})
 	if err != nil {
@@ -338,7 +338,7 @@ func TestTryNeverRepeatsOpenAI(t *testing.T) {
 				io.WriteString(w, tt.body)
 			}))
 			defer srv.Close()
-			err := Try(t.Context(), Config{BaseURL: srv.URL + "/v1", Key: secret.New(testKey), Project: "proj_1"}, "m1")
+			err := TryKey(t.Context(), Config{BaseURL: srv.URL + "/v1", Project: "proj_1"}, secret.New(testKey), "m1")
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("Try = %v, want %q", err, tt.want)
 			}
