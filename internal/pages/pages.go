@@ -120,6 +120,9 @@ func Dashboard(o DashboardOptions) Site {
 	s.add("/admin/", s.page)
 	s.add("/admin/config.json", configFile(dashboardConfig{o.Idle.Milliseconds(), o.KeyAge.Milliseconds()}))
 	s.moved = "/admin"
+	for _, f := range s.files {
+		f.secluded = true
+	}
 	return s
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -177,15 +178,19 @@ func TestEachPageFindsItsFiles(t *testing.T) {
 func TestBrowsersKeepFilesForEverAndAskForPages(t *testing.T) {
 	h := Dashboard(DashboardOptions{})
 	page := get(t, h, "/admin/")
-	if got := page.Header.Get("Cache-Control"); got != "no-cache" {
+	if got := page.Header.Get("Cache-Control"); got != "private, no-cache" {
 		t.Errorf("a page may be kept: %q", got)
 	}
 	if again := get(t, h, "/admin/", "If-None-Match", `"x", `+page.Header.Get("ETag")); again.StatusCode != http.StatusNotModified || body(t, again) != "" {
 		t.Errorf("a page that the browser has is answered with %d", again.StatusCode)
 	}
 	script := regexp.MustCompile(`/admin/assets/[0-9a-f]{16}/dashboard\.js`).FindString(body(t, page))
-	if got := get(t, h, script).Header.Get("Cache-Control"); !strings.Contains(got, "immutable") {
-		t.Errorf("%s is kept %q", script, got)
+	files := get(t, h, script).Header
+	if got := files.Get("Cache-Control"); !strings.HasPrefix(got, "private,") || !strings.Contains(got, "immutable") {
+		t.Errorf("%s is kept %q: a cache in between would give it to those for whom there is none", script, got)
+	}
+	if got := files.Values("Vary"); !slices.Contains(got, "Sec-Fetch-Dest") {
+		t.Errorf("%s varies with %q", script, got)
 	}
 }
 

@@ -134,6 +134,7 @@ type file struct {
 	etag       string
 	plain      []byte
 	zipped     func() []byte
+	secluded   bool // for others it is as if it were not there: no cache may serve it to them
 }
 
 func newFile(kind string, content []byte, keep string) *file {
@@ -160,6 +161,10 @@ func (f *file) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", policy)
 	h.Set("Cache-Control", f.keep)
+	if f.secluded {
+		h.Set("Cache-Control", "private, "+strings.TrimPrefix(f.keep, "public, "))
+		h.Add("Vary", "Sec-Fetch-Dest")
+	}
 	h.Set("ETag", f.etag)
 	h.Add("Vary", "Accept-Encoding")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")

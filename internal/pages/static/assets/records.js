@@ -34,7 +34,7 @@ const kinds = { start: 'started', stop: 'stopped', lost: 'records were lost' }
 function what(r) {
   switch (r.kind) {
     case 'request':
-      return [h('code', {}, r.endpoint ?? ''), h('small', { class: 'muted block name' }, [r.model, r.id].filter(Boolean).join(' · '))]
+      return [h('code', {}, r.endpoint ?? ''), h('small', { class: 'muted block name' }, [r.model, r.count ? `${plural(r.count, 'request')} of that minute` : r.id].filter(Boolean).join(' · '))]
     case 'operator':
       return [h('strong', {}, r.action ?? ''), r.target && [' ', h('span', { class: 'name' }, r.target)], r.why && h('small', { class: 'muted block name' }, r.why)]
     case 'refused':
