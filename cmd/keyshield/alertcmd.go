@@ -20,7 +20,7 @@ func alerting(ctx context.Context, p process) int {
 		serverFlag(f, &server)
 		jsonFlag(f, &asJSON)
 		f.Usage = func() {
-			fmt.Fprint(p.stderr, "usage: keyshield alert test [--json] [--server https://…]\nThe running server sends a test to each receiver of its ALERT_ settings. It ends with 1 if one of them does not take it.\n")
+			fmt.Fprint(f.Output(), "usage: keyshield alert test [--json] [--server https://…]\nThe running server sends a test to each receiver of its ALERT_ settings. It ends with 1 if one of them does not take it.\n")
 		}
 	}); !ok {
 		return exit

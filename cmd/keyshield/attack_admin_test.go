@@ -354,6 +354,11 @@ func TestGuessesAtTheDoorAreCounted(t *testing.T) {
 	for range 12 { // two of them too many
 		r.heard(raw("GET", "/metrics", address(3), "", "Authorization: Bearer guess"))
 	}
+	for i := range 12 { // a page that anybody may see, if they show no token
+		if got := r.heard(raw("GET", "/admin/", address(7), "", "Authorization: Bearer guess", "Sec-Fetch-Dest: document")); strings.Contains(got, " 429 ") != (i >= 10) || strings.Contains(got, " 200 ") {
+			t.Errorf("guess %d at the page: %.60q", i+1, got)
+		}
+	}
 	r.heard(raw("GET", "/admin/api/overview", address(4), ""))
 	r.heard(raw("GET", "/nowhere", address(5), "", "Authorization: Bearer guess"))
 	r.heard(raw("GET", "/admin/api/overview", address(6), "", "Authorization: Bearer "+adminToken))
@@ -364,7 +369,7 @@ func TestGuessesAtTheDoorAreCounted(t *testing.T) {
 			counted[rec.Code] += rec.Count
 		}
 	}
-	if diff := cmp.Diff(map[string]int64{"admin_token_wrong": 14, "not_found": 2}, counted); diff != "" {
+	if diff := cmp.Diff(map[string]int64{"admin_token_wrong": 26, "not_found": 2}, counted); diff != "" {
 		t.Errorf("refusals (-want +got):\n%s", diff)
 	}
 }

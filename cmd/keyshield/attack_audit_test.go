@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"keyshield/internal/audit"
+	"keyshield/internal/ledger"
 )
 
 // members are all that a line of the audit log can have.
@@ -156,7 +157,9 @@ func TestDrillNothingAClientSendsMakesALine(t *testing.T) {
 				t.Errorf("a request of %q is recorded as %q's", named, user)
 			}
 		case "operator":
-			t.Errorf("an act was forged: %v", line)
+			if line["by"] != ledger.ByWatch || line["action"] != "spike" { // so many requests are unusual
+				t.Errorf("an act was forged: %v", line)
+			}
 		}
 	}
 	for id, user := range want {
@@ -211,8 +214,9 @@ func TestDrillNoRecordIsLostUnderLoad(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	r := start(t, "DATA_DIR="+data, "AUTO_DISABLE=off", "LOG_LEVEL=error", "HOST=127.0.0.1", "PORT="+freePort(t))
+	const users = 200 // of so few requests each that no two refusals share a line
 	var tokens []string
-	for i := range 50 {
+	for i := range users {
 		tokens = append(tokens, "Authorization: Bearer "+r.token(fmt.Sprint("user-", i)))
 	}
 	var mu sync.Mutex
@@ -223,7 +227,7 @@ func TestDrillNoRecordIsLostUnderLoad(t *testing.T) {
 		if i%10 == 0 {
 			text = "hi" // the others cost nothing, and so are fast
 		}
-		return rawPost("/api/generate-text", promptBody(text), tokens[i%50])
+		return rawPost("/api/generate-text", promptBody(text), tokens[i%users])
 	}, func(i int, got reply) {
 		mu.Lock()
 		defer mu.Unlock()

@@ -37,6 +37,10 @@ type auditing struct {
 func auditLog(ctx context.Context, p process) int {
 	a := auditing{what: leading(&p, "verify", "export")}
 	name := strings.TrimSpace("audit " + a.what)
+	if a.what == "" && len(p.args) > 0 && !strings.HasPrefix(p.args[0], "-") {
+		fmt.Fprintf(p.stderr, "keyshield audit: there is no %q: write keyshield audit, keyshield audit verify or keyshield audit export\n", p.args[0])
+		return exitUsage
+	}
 	if exit, ok := flags(p, name, a.flags); !ok {
 		return exit
 	}
@@ -67,11 +71,22 @@ func auditLog(ctx context.Context, p process) int {
 	return exit
 }
 
+const auditUsage = `usage: keyshield audit [flags]          what happened: the newest records, or with --summary one screen
+       keyshield audit verify [flags]   whether every record is the one that was written; exit 1 if not
+       keyshield audit export [flags]   all of it as JSON, a record a line, the oldest first
+
+The flags of keyshield %s:
+`
+
 func (a *auditing) flags(f *flag.FlagSet) {
+	f.Usage = func() {
+		fmt.Fprintf(f.Output(), auditUsage, strings.TrimSpace("audit "+a.what))
+		f.PrintDefaults()
+	}
 	serverFlag(f, &a.server)
 	if a.what == "verify" {
 		f.BoolVar(&a.json, "json", false, "print JSON")
-		f.Func("anchor", "seq:hash from the server's log (audit_anchor), which must be in the chain; may be given more than once", func(s string) error {
+		f.Func("anchor", "seq:hash@day, the anchor of a line of the server's log with the event audit_anchor, which must be in the chain; without @day nobody can say whether it is only too old; may be given more than once", func(s string) error {
 			_, err := audit.ParseAnchor(s)
 			a.anchors = append(a.anchors, s)
 			return err
@@ -90,18 +105,28 @@ func (a *auditing) flags(f *flag.FlagSet) {
 	f.StringVar(&q.ID, "id", "", "only the request with this id, which clients have as X-Request-Id")
 	f.StringVar(&q.Kind, "kind", "", "only request, operator, refused (of strangers, counted), start, stop or lost")
 	if a.what == "export" {
-		f.IntVar(&q.Limit, "limit", 0, "how many at most; 0 is all")
+		f.Func("limit", "how many at most, the oldest; 0 is all (default all)", atMost(&q.Limit))
 		return
 	}
-	q.Limit = -1
-	f.Func("limit", fmt.Sprintf("how many at most, the newest; 0 is all (default %d; with --json all)", defaultRecords), func(s string) (err error) {
-		if q.Limit, err = strconv.Atoi(s); err != nil || q.Limit < 0 {
-			return errors.New("write a whole number from 0 on")
-		}
-		return nil
-	})
+	q.Limit = notSaid
+	f.Func("limit", fmt.Sprintf("how many at most, the newest; 0 is all (default %d; with --json all)", defaultRecords), atMost(&q.Limit))
 	f.BoolVar(&a.json, "json", false, "print JSON, a record a line, the oldest first (with --limit the newest first); with --summary one object")
 	f.BoolVar(&a.summary, "summary", false, "say on one screen what happened")
+}
+
+// notSaid is a limit that nobody can write.
+const notSaid = -1
+
+// atMost reads a limit.
+func atMost(to *int) func(string) error {
+	return func(s string) error {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 0 {
+			return errors.New("write a whole number from 0 on")
+		}
+		*to = n
+		return nil
+	}
 }
 
 // instant reads a time, in UTC where it names no other zone.
@@ -136,7 +161,7 @@ func (a *auditing) settle(now time.Time) error {
 		q.From = now.Add(-a.since).UTC()
 	}
 	newest := q.Limit > 0 && a.what != "export" // the newest so many: they come first, then
-	if q.Limit < 0 {
+	if q.Limit == notSaid {
 		q.Limit = defaultRecords
 		if a.json || a.summary {
 			q.Limit = 0
@@ -180,7 +205,7 @@ func (a *auditing) show(ctx context.Context, d desk, p process) (int, error) {
 			return exitFailed, err
 		}
 		found = append(found, got.Records...)
-		unreadable += got.Unreadable
+		unreadable = max(unreadable, got.Unreadable) // each page is looked for from the newest line on
 		left -= len(got.Records)
 		if q.Before = got.Next; got.Next == 0 || !all && left <= 0 {
 			break
@@ -202,7 +227,7 @@ func (a *auditing) show(ctx context.Context, d desk, p process) (int, error) {
 		fmt.Fprintln(p.stdout, "* nobody has proved this cost: it is the most that the call can have cost")
 	}
 	if unreadable > 0 {
-		fmt.Fprintf(p.stderr, "%s cannot be read and may be missing here: keyshield audit verify names the first\n", count(unreadable, "line"))
+		fmt.Fprintf(p.stderr, "keyshield audit: %s of the audit log cannot be read and may be missing here: keyshield audit verify names the first\n", count(unreadable, "line"))
 		return exitFailed, nil
 	}
 	return exitOK, nil
@@ -262,7 +287,11 @@ func details(r audit.Record) string {
 	if r.IP != "" {
 		add("from %s", plainLine(r.IP))
 	}
-	add("%s", plainLine(r.ID))
+	if r.Count > 0 {
+		add("%s of that minute", count(int(r.Count), "request"))
+	} else {
+		add("%s", plainLine(r.ID))
+	}
 	return strings.Join(parts, ", ")
 }
 
@@ -285,8 +314,15 @@ func count64s(n int64, noun string) string {
 	return count64(n) + " " + noun + "s"
 }
 
-// eachRecord gives visit the records that q asks for, as they come.
+// eachRecord gives visit the records that q asks for, as they come. Lines that cannot
+// be read are passed over: it is for what must go on also beside a damaged log.
 func eachRecord(ctx context.Context, d desk, q admin.AuditQuery, visit func(audit.Record)) error {
+	_, err := readRecords(ctx, d, q, visit)
+	return err
+}
+
+// readRecords is eachRecord, and says how many lines were passed over.
+func readRecords(ctx context.Context, d desk, q admin.AuditQuery, visit func(audit.Record)) (unreadable int, err error) {
 	q.Look = true
 	from, to := io.Pipe()
 	exported := make(chan struct{})
@@ -300,11 +336,14 @@ func eachRecord(ctx context.Context, d desk, q admin.AuditQuery, visit func(audi
 	for lines.Scan() {
 		var r audit.Record
 		if err := r.UnmarshalJSON(lines.Bytes()); err != nil {
-			return fmt.Errorf("a record of the server's cannot be read: %w", err)
+			return 0, fmt.Errorf("a record of the server's cannot be read: %w", err)
 		}
 		visit(r)
 	}
-	return lines.Err()
+	if told, ok := errors.AsType[*admin.Refusal](lines.Err()); ok && told.Code == admin.CodeUnreadable {
+		return told.Unreadable, nil
+	}
+	return 0, lines.Err()
 }
 
 // plainLine is a text of somebody else's on one line, with nothing that turns a

@@ -186,6 +186,10 @@ func TestAuditOfNothingSensibleSaysSo(t *testing.T) {
 		{[]string{"--outcome", "gossip"}, exitUsage, "say ok, refused"},
 		{[]string{"--since", "-7d"}, exitUsage, "write it as 7d"},
 		{[]string{"--limit", "-1"}, exitUsage, "from 0 on"},
+		{[]string{"export", "--limit", "-5"}, exitUsage, "from 0 on"},
+		{[]string{"export", "--limit", "-1"}, exitUsage, "from 0 on"},
+		{[]string{"export", "--limit", "many"}, exitUsage, "from 0 on"},
+		{[]string{"verfy"}, exitUsage, `there is no "verfy": write keyshield audit, keyshield audit verify or keyshield audit export`},
 		{[]string{"--summary", "--user", "bob"}, exitUsage, "about everything"},
 		{[]string{"verify", "--user", "bob"}, exitUsage, "not defined"},
 		{[]string{"export", "--summary"}, exitUsage, "not defined"},
@@ -294,5 +298,11 @@ func TestSummaryCountsWhatACrashLeft(t *testing.T) {
 	lines := slices.Collect(strings.Lines(text.String()))
 	if len(lines) > 50 || !strings.Contains(text.String(), "ended once without a word") || !strings.Contains(text.String(), "12 records of the audit log could not be written") || !strings.Contains(text.String(), "cut off by a crash") {
 		t.Errorf("%d lines:\n%s", len(lines), text.String())
+	}
+}
+
+func TestALineThatStandsForManySaysSo(t *testing.T) {
+	if got := details(audit.Record{Kind: audit.Request, Code: "invalid_prompt", Status: 400, Count: 41}); got != "invalid_prompt, 400, 41 requests of that minute" {
+		t.Errorf("got %q", got)
 	}
 }

@@ -34,6 +34,7 @@ func (s *summary) show(to io.Writer, now time.Time, server string) error {
 		tellStopped(&w, s.Stopped, server)
 	}
 	s.list(&w, "Keys for OpenAI", s.Keys)
+	s.list(&w, "Unusual", s.Unusual)
 	s.list(&w, "By an operator", s.Acts)
 	s.program(&w, now)
 	_, err := io.WriteString(to, w.String())
@@ -51,6 +52,9 @@ func (s *summary) wrong(w io.Writer) {
 	}
 	if s.Lost > 0 {
 		all = append(all, count64s(s.Lost, "record")+" of the audit log could not be written, and are missing below. Look at the disk of DATA_DIR.")
+	}
+	if s.Unreadable > 0 {
+		all = append(all, count(s.Unreadable, "line")+" of the audit log cannot be read and may be missing below: keyshield audit verify names the first.")
 	}
 	if s.Crashes > 0 {
 		all = append(all, fmt.Sprintf("The server ended %s without a word (a crash, kill -9, a lost machine).", often(s.Crashes)))

@@ -33,11 +33,14 @@ type summary struct {
 
 	Switches []audit.Record `json:"switches"` // disabled and enabled
 	Keys     []audit.Record `json:"keys"`
+	Unusual  []audit.Record `json:"unusual"`  // what the watch has told of
 	Acts     []audit.Record `json:"operator"` // what else an operator did
 	Starts   int64          `json:"starts"`
 	Crashes  int64          `json:"crashes"` // starts after which no stop was written
 	Lost     int64          `json:"lost"`    // records that could not be written
 	Omitted  int64          `json:"omitted,omitempty"`
+
+	Unreadable int `json:"unreadable,omitempty"` // lines of the log that are damaged, and not counted here
 
 	Day       admin.Account           `json:"day"`
 	Month     admin.Account           `json:"month"`
@@ -83,12 +86,13 @@ func summarize(ctx context.Context, d desk, q admin.AuditQuery) (*summary, error
 	s := &summary{
 		From: q.From, To: q.To, Running: runs(d), people: map[string]*spender{},
 		Outcomes: map[string]int64{}, Codes: map[string]map[string]int64{}, Strangers: map[string]int64{},
-		Switches: []audit.Record{}, Keys: []audit.Record{}, Acts: []audit.Record{},
+		Switches: []audit.Record{}, Keys: []audit.Record{}, Unusual: []audit.Record{}, Acts: []audit.Record{},
 	}
 	if s.To.IsZero() {
 		s.To = time.Now().UTC().Truncate(time.Second)
 	}
-	err := eachRecord(ctx, d, q, s.count)
+	unreadable, err := readRecords(ctx, d, q, s.count)
+	s.Unreadable = unreadable
 	if told, ok := errors.AsType[*admin.Refusal](err); ok && told.Code == "no_audit_log" {
 		s.NoLog, err = true, nil
 	}
@@ -162,6 +166,8 @@ func (s *summary) count(r audit.Record) {
 			list = &s.Switches
 		case strings.HasPrefix(r.Action, "key_"):
 			list = &s.Keys
+		case r.Action == "spike":
+			list = &s.Unusual // among what operators did it would hide that
 		}
 		if len(*list) == mostActs {
 			s.Omitted++

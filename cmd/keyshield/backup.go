@@ -25,7 +25,7 @@ func backup(ctx context.Context, p process) int {
 	if exit, ok := flags(p, "backup", func(f *flag.FlagSet) {
 		serverFlag(f, &server)
 		f.Usage = func() {
-			fmt.Fprint(p.stderr, "usage: keyshield backup <file> [--server https://…]\nThe file must not be there yet. To restore it: stop the server, put the file in DATA_DIR as "+ledgerFile+", start the server.\n")
+			fmt.Fprint(f.Output(), "usage: keyshield backup <file> [--server https://…]\nThe file must not be there yet. To restore it: stop the server, put the file in DATA_DIR as "+ledgerFile+", start the server.\n")
 		}
 	}); !ok {
 		return exit

@@ -37,6 +37,8 @@ type bell struct {
 	metrics  *metrics.Metrics
 	server   *server.Server
 
+	spikes hourly
+
 	work   sync.WaitGroup
 	quit   context.Context
 	cancel context.CancelFunc
@@ -144,6 +146,7 @@ func (b *bell) alarm(a watch.Alarm) {
 	b.later(func() { b.metrics.Alarm(string(a.Signal)) })
 	if a.Kind == watch.Spike {
 		b.alerts.Send(alert.Spike(who, string(a.Signal), a.Text))
+		b.later(func() { b.noteSpike(a, a.Text) })
 		return
 	}
 	stop := ledger.DisableRequest{For: a.For, By: ledger.ByWatch, Why: a.Text}
@@ -155,13 +158,55 @@ func (b *bell) alarm(a watch.Alarm) {
 	b.later(func() {
 		soon, cancel := context.WithTimeout(context.WithoutCancel(b.quit), disableWait)
 		defer cancel()
-		if err := b.ledger.Disable(soon, stop); err != nil { // it tells the alerts, when it is done
+		anew, err := b.ledger.DisableAnew(soon, stop) // it tells the alerts, when it is done
+		if err != nil {
 			b.log.Error("the watch could not disable what is unusual", "user", a.ID, "error", err.Error())
-			b.alerts.Send(alert.Spike(who, string(a.Signal), a.Text+"\nIt could not be disabled: "+err.Error()))
+			undone := a.Text + "\nIt could not be disabled: " + err.Error()
+			b.alerts.Send(alert.Spike(who, string(a.Signal), undone))
+			b.noteSpike(a, undone)
 			return
 		}
-		b.note("disable", targetOf(stop.User), a.Text, ledger.ByWatch)
+		if anew {
+			b.note("disable", targetOf(stop.User), a.Text, ledger.ByWatch)
+		}
 	})
+}
+
+// spikesNoted is how many users an hour have a line for what is unusual of them. The
+// watch tells each of them once an hour, but there may be a hundred thousand: a crowd
+// that goes wild must not bury what an operator has done.
+const spikesNoted = 100
+
+// noteSpike is the audit log's line for what the watch has only told of: alerts send
+// people there. Of everybody together it tells a few times an hour at most, always noted.
+func (b *bell) noteSpike(a watch.Alarm, why string) {
+	target := targetOf(ledger.User{Key: a.Key, Issuer: a.Issuer, ID: a.ID})
+	if a.Key != "" {
+		switch n := b.spikes.next(time.Now()); {
+		case n > spikesNoted+1:
+			return
+		case n > spikesNoted:
+			target, why = "", fmt.Sprintf("there are more than %d within an hour; those that follow stand in the server's log, as event spike", spikesNoted)
+		}
+	}
+	b.note("spike", target, why, ledger.ByWatch)
+}
+
+// hourly counts anew in each hour that begins with something to count.
+type hourly struct {
+	mu    sync.Mutex
+	since time.Time
+	n     int
+}
+
+func (h *hourly) next(now time.Time) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if now.Sub(h.since) >= time.Hour {
+		h.since, h.n = now, 0
+	}
+	h.n++
+	return h.n
 }
 
 // key is the keyring's.
@@ -191,6 +236,16 @@ func (b *bell) key(e upstream.KeyEvent) {
 		action, target = string(e.Kind), e.Source
 	}
 	b.later(func() { b.note(action, target, e.Why, "keyring") })
+}
+
+// providerRefuses is the server's: OpenAI knows the key, and takes nothing all the same.
+func (b *bell) providerRefuses(why server.ProviderRefusal, err error) {
+	b.log.Error("OpenAI refuses calls", "event", "provider_refuses", "why", string(why), "error", err.Error())
+	if why == server.QuotaSpent {
+		b.alerts.Send(alert.ProviderQuota(err.Error()))
+	} else {
+		b.alerts.Send(alert.ProviderRefuses(err.Error()))
+	}
 }
 
 // auditBroken is the audit log's: nil when it works again.

@@ -42,7 +42,8 @@ func runChores(ctx context.Context, g program, p parts) (stop func()) {
 	return func() { cancel(); work.Wait() }
 }
 
-// reloadOnHangup reads the keys again at a SIGHUP, as servers do.
+// reloadOnHangup reads the keys again at a SIGHUP, as servers do, and has those that
+// OpenAI refused tried again.
 func reloadOnHangup(ctx context.Context, p parts) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -53,11 +54,12 @@ func reloadOnHangup(ctx context.Context, p parts) {
 			return
 		case <-hangups:
 			if p.poll == nil {
-				p.log.Info("SIGHUP: the keys stand in the environment, which does not change while a program runs")
-				continue
+				p.log.Info("SIGHUP: the keys stand in the environment, which does not change while a program runs; those that OpenAI refused are tried again")
+			} else {
+				p.log.Info("SIGHUP: the keys are read again, and those that OpenAI refused are tried again")
+				p.poll.Reload()
 			}
-			p.log.Info("SIGHUP: the keys are read again")
-			p.poll.Reload()
+			p.client.Retry(ctx)
 		}
 	}
 }

@@ -27,7 +27,7 @@ type operation struct {
 
 // operatorsQuestions ask for everything there is, in an order in which it makes sense.
 func operatorsQuestions() []operation {
-	zeros := strings.Repeat("0", 64)
+	zeros, now := strings.Repeat("0", 64), time.Now().UTC().Format(time.RFC3339)
 	return []operation{
 		{"GET overview", "", "", 200},
 		{"GET usage", "", "", 200},
@@ -55,8 +55,8 @@ func operatorsQuestions() []operation {
 		{"GET settings", "", "", 200},
 		{"GET whoami", "", "", 200},
 		{"GET backup", "", "", 200},
-		{"POST seed", "", `{"month_nanousd":8000000000,"day_nanousd":2000000000,"why":"the first day"}`, 200},
-		{"POST seed", "", `{"month_nanousd":1}`, 409},
+		{"POST seed", "", `{"at":"` + now + `","month_nanousd":8000000000,"day_nanousd":2000000000,"why":"the first day"}`, 200},
+		{"POST seed", "", `{"at":"` + now + `","month_nanousd":1}`, 409},
 		{"GET reconcile", "", "", 200},
 		{"POST reconcile", "", `{"from":"2026-11-01T00:00:00Z","to":"2026-11-21T00:00:00Z","ours_nanousd":1,"theirs_nanousd":9,"tolerance_nanousd":2,"days":[{"day":"2026-11-01","ours_nanousd":1,"theirs_nanousd":9}]}`, 200},
 		{"GET reconcile", "", "", 200},

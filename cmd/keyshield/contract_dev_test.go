@@ -82,6 +82,20 @@ func TestWhatDevPrintsWorksWhenPasted(t *testing.T) {
 	}
 }
 
+// TestDevPromisesNothingBeforeItIsReady: what is pasted would hang, and the one line that
+// matters would stand below a page of commands.
+func TestDevPromisesNothingBeforeItIsReady(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	if err := os.Mkdir(filepath.Join(data, ledgerFile), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := once(t, t.TempDir(), nil, "dev", "DATA_DIR="+data)
+	if code != exitFailed || strings.Contains(stdout, "curl") || strings.Contains(stdout, "Listening on") || !strings.Contains(stderr, "keyshield dev: ") {
+		t.Errorf("without a ledger: exit code %d\n%s%s", code, stdout, stderr)
+	}
+}
+
 // TestTheShellAgreesAboutWhatDevPrints, where there are curl and node.
 func TestTheShellAgreesAboutWhatDevPrints(t *testing.T) {
 	t.Parallel()

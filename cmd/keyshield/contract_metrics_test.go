@@ -50,6 +50,21 @@ func TestMetricsAreForTheOperatorAlone(t *testing.T) {
 	}
 }
 
+// TestWhatIsStoppedIsScraped: the rule KeyshieldPaused goes by it.
+func TestWhatIsStoppedIsScraped(t *testing.T) {
+	t.Parallel()
+	o := operate(t)
+	o.ask("hi").wants200(t, jsonForm)
+	o.does("disable", `{"user":"ana"}`)
+	o.does("disable", `{"everything":true}`)
+	series := o.scrape()
+	for what, want := range map[string]string{"users": "1", "models": "0", "everything": "1"} {
+		if got := series[`keyshield_switches{what="`+what+`"}`]; got != want {
+			t.Errorf("of %s %q are stopped, want %s", what, got, want)
+		}
+	}
+}
+
 // TestDrillNothingAClientSendsMakesASeries: 10,000 odd paths, methods, users, models and
 // codes, each of them another one.
 func TestDrillNothingAClientSendsMakesASeries(t *testing.T) {

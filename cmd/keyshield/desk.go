@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5/middleware"
+	"golang.org/x/sync/errgroup"
 
 	"keyshield/internal/admin"
 	"keyshield/internal/alert"
@@ -29,6 +30,7 @@ func newDesk(g program, p parts) *admin.Desk {
 		State:      func() admin.State { return adminState(p) },
 		AuditState: p.audit.Healthy,
 		Keys:       p.client.Keys,
+		RetryKeys:  p.client.Retry,
 		Alerts:     p.alerts,
 		Settings:   settingsOf(g.shown),
 		Trust:      g.cfg.Server.TrustedProxy,
@@ -81,7 +83,7 @@ func adminState(p parts) admin.State {
 	return admin.State{
 		Since: s.Since, Requests: s.Requests, Refusals: s.Refusals, InFlight: s.InFlight, Streams: s.Streams,
 		Added:   admin.Latency(s.Added),
-		Breaker: s.Breaker,
+		Breaker: s.Breaker, Refuses: string(s.Refuses),
 	}
 }
 
@@ -103,24 +105,8 @@ func stateNow(p parts) metrics.State {
 	for _, r := range p.alerts.State() {
 		state.Receivers = append(state.Receivers, metrics.Receiver{Name: r.Name, Delivered: r.Sent, Failed: r.Failed, Dropped: r.Dropped})
 	}
-	soon, cancel := context.WithTimeout(context.Background(), stopsWait)
-	defer cancel()
-	stops, _ := p.ledger.Stops(soon) // a ledger that is stuck is shown by its health
-	for _, stop := range stops {
-		switch {
-		case stop.Everything:
-			state.Stopped.Everything = true
-		case stop.Model != "":
-			state.Stopped.Models++
-		default:
-			state.Stopped.Users++
-		}
-	}
 	return state
 }
-
-// stopsWait is how long a scrape waits for the ledger to say what is stopped.
-const stopsWait = 300 * time.Millisecond
 
 func breakerState(name string) metrics.Breaker {
 	return metrics.Breaker(max(0, slices.Index([]string{"closed", "half-open", "open"}, name)))
@@ -128,9 +114,13 @@ func breakerState(name string) metrics.Breaker {
 
 // booksNow is what the ledger says for a scrape.
 func booksNow(ctx context.Context, cfg config.Config, p parts) (metrics.Books, error) {
-	standing, err := p.ledger.Standing(ctx, ledger.User{})
-	if err != nil {
-		return metrics.Books{}, err
+	var standing ledger.Standing
+	var stops []ledger.Stop
+	both, ctx := errgroup.WithContext(ctx) // at once, so that a slow disk is waited for once
+	both.Go(func() (err error) { standing, err = p.ledger.Standing(ctx, ledger.User{}); return err })
+	both.Go(func() (err error) { stops, err = p.ledger.Stops(ctx); return err })
+	if err := both.Wait(); err != nil {
+		return metrics.Books{}, err // to say that nothing is stopped would be a guess
 	}
 	account := func(b ledger.Balance, limit config.Budget) metrics.Account {
 		a := metrics.Account{Cap: money.USD(limit), Used: b.Used, Open: b.Open}
@@ -142,8 +132,22 @@ func booksNow(ctx context.Context, cfg config.Config, p parts) (metrics.Books, e
 	return metrics.Books{
 		Day:   account(standing.Day, cfg.Money.BudgetDay),
 		Month: account(standing.Month, cfg.Money.BudgetMonth),
-		Holds: int(p.server.Holds()),
+		Holds: int(p.server.Holds()), Stopped: stoppedOf(stops),
 	}, nil
+}
+
+func stoppedOf(stops []ledger.Stop) (s metrics.Stopped) {
+	for _, stop := range stops {
+		switch {
+		case stop.Everything:
+			s.Everything = true
+		case stop.Model != "":
+			s.Models++
+		default:
+			s.Users++
+		}
+	}
+	return s
 }
 
 // operatorsDoor is nil without an ADMIN_TOKEN: then there is none.

@@ -97,10 +97,11 @@ func onThisMachine(ctx context.Context, p process, loaded *config.Loaded, live b
 	if err != nil {
 		return err
 	}
-	welcome(p.stdout, cfg, "http://"+l.Addr().String(), token, adminToken, behind(cfg, real))
 	g := newProgram(p, loaded, cfg)
 	g.dev, g.simulated, g.behind, g.token = true, !real, behind(cfg, real), token
-	return answer(ctx, g, l)
+	return answer(ctx, g, l, func() { // what is pasted before would hang, or fail
+		welcome(p.stdout, cfg, "http://"+l.Addr().String(), token, adminToken, g.behind)
+	})
 }
 
 // freshRandom is a secret that lasts as long as the process.

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 
 	"keyshield/internal/admin"
 )
@@ -154,7 +155,11 @@ func jsonFlag(f *flag.FlagSet, asJSON *bool) {
 
 // unable says why a command did not do what it was asked for.
 func unable(p process, command string, err error) int {
-	fmt.Fprintf(p.stderr, "keyshield %s: %v\n", command, err)
+	lines := strings.Split(err.Error(), "\n")
+	for i := range lines {
+		lines[i] = plainLine(lines[i]) // a server elsewhere said it, or a user's id is in it
+	}
+	fmt.Fprintf(p.stderr, "keyshield %s: %s\n", command, strings.Join(lines, "\n"))
 	return exitFailed
 }
 

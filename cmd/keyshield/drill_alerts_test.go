@@ -36,6 +36,22 @@ func TestDrillAlerts(t *testing.T) {
 	}
 	d.told.wait("spike", 1)
 
+	for range 3 { // there is money left here, and none at OpenAI
+		if said := d.askOnce(d.caller("poor", 2), drillForms()[0], "[[sim quota]] hello"); said != "503 unavailable" {
+			t.Errorf("OpenAI's own limit comes to %q", said)
+		}
+	}
+	d.told.wait("provider_quota", 1)
+	if said := d.ok("audit", "--summary"); !strings.Contains(said, "insufficient_quota") {
+		t.Errorf("the summary does not say that OpenAI's own limit is reached:\n%s", said)
+	}
+	if said := d.ask(d.caller("rich", 2), drillForms()[0], "hello"); said != "ok" {
+		t.Errorf("afterwards: %q", said)
+	}
+	if said := d.ok("audit", "--summary"); strings.Contains(said, "insufficient_quota") {
+		t.Errorf("the summary still says that OpenAI's own limit is reached:\n%s", said)
+	}
+
 	why := "the token " + d.env["ADMIN_TOKEN"] + " was in a \"log\"\r\nof <https://evil.example|theirs>"
 	d.ok("disable", "--user", "eve|<!everyone>", "--why", why)
 	d.ok("enable", "--user", "eve|<!everyone>", "--why", why)
@@ -56,7 +72,7 @@ func TestDrillAlerts(t *testing.T) {
 	d.over(map[string]int{
 		"key_old": 1, "model_retiring": 1, "soft_limit": 1, "cap_reached": 1,
 		"user_disabled": 1 + 3, "user_enabled": 1, "service_disabled": 1, "service_enabled": 1, "test": 1,
-		"key_used_elsewhere": 1, "reconciled": 1, "overshoot": 3, "model_stopped": 1,
+		"key_used_elsewhere": 1, "reconciled": 1, "provider_quota": 1, "overshoot": 3, "model_stopped": 1,
 	})
 	files, err := filepath.Glob(filepath.Join(d.env["DATA_DIR"], audit.Folder, "*"))
 	if err != nil || len(files) == 0 {

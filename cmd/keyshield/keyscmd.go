@@ -19,7 +19,7 @@ func listKeys(ctx context.Context, p process) int {
 	if exit, ok := flags(p, "keys", func(f *flag.FlagSet) {
 		serverFlag(f, &server)
 		jsonFlag(f, &asJSON)
-		f.BoolVar(&reload, "reload", false, "have the server read its keys again first, now; a new one is tried before it takes over")
+		f.BoolVar(&reload, "reload", false, "have the server read its keys again first, now; a new one is tried before it takes over, and one that OpenAI refused is tried again")
 	}); !ok {
 		return exit
 	}

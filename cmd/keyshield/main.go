@@ -49,7 +49,7 @@ type process struct {
 
 // typed is a terminal that somebody sits at, or nil.
 func typed(in *os.File) io.Reader {
-	if info, err := in.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+	if isTerminal(in) {
 		return in
 	}
 	return nil
@@ -100,6 +100,10 @@ func run(ctx context.Context, p process) int {
 			p.args = p.args[1:]
 			return c.run(ctx, p)
 		}
+	}
+	if name == "help" && len(p.args) > 1 {
+		p.args = []string{p.args[1], "--help"}
+		return run(ctx, p)
 	}
 	if name == "help" || name == "-h" || name == "--help" {
 		usage(p.stdout)

@@ -69,7 +69,7 @@ func reach(ctx context.Context, p process, server string) (d desk, done func(), 
 	if server != "" {
 		return reachAfar(p, server)
 	}
-	cfg, err := serversSettings(p)
+	cfg, err := serversSettings(p) // of a running server DATA_DIR is all that is needed
 	if err != nil {
 		return nil, nil, err
 	}
@@ -82,7 +82,7 @@ func reach(ctx context.Context, p process, server string) (d desk, done func(), 
 		if !nobodyAnswers(err) {
 			return nil, nil, explain(dir, err)
 		}
-		local, done, err := openFile(ctx, cfg, p.stderr)
+		local, done, err := openFile(ctx, p)
 		if err == nil {
 			return local, done, nil
 		}
@@ -103,7 +103,7 @@ func reachAfar(p process, server string) (desk, func(), error) {
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
 		return nil, nil, errors.New("--server must begin with https://: over http anyone on the way could read the token (http is for this machine only)")
 	}
-	cfg, err := serversSettings(p)
+	cfg, err := serversSettings(p, "ADMIN_TOKEN")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -129,12 +129,12 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// serversSettings reads them where serve does. What else is wrong with the settings
-// is of no concern here.
-func serversSettings(p process) (config.Config, error) {
+// serversSettings reads them where serve does. Only the needed ones must be right, and
+// .env, which may hold any: an emergency stop must not fail for what it does not use.
+func serversSettings(p process, needed ...string) (config.Config, error) {
 	loaded := config.Load(config.Serve, p.environ, p.dir)
 	for _, problem := range loaded.Problems {
-		if slices.Contains([]string{".env", "BUDGET_DAY", "BUDGET_MONTH", "ADMIN_TOKEN"}, problem.Name) {
+		if problem.Name == ".env" || slices.Contains(needed, problem.Name) {
 			return config.Config{}, fmt.Errorf("%s: %s", problem.Name, problem.Text)
 		}
 	}
@@ -163,7 +163,11 @@ var errNoLedger = errors.New("there is no ledger")
 
 // openFile opens the file of a server that does not run. It never makes one: a
 // mistyped DATA_DIR must not be answered with "$0 spent".
-func openFile(ctx context.Context, cfg config.Config, warn io.Writer) (*admin.Desk, func(), error) {
+func openFile(ctx context.Context, p process) (*admin.Desk, func(), error) {
+	cfg, err := serversSettings(p, "BUDGET_DAY", "BUDGET_MONTH") // a running server knows its own
+	if err != nil {
+		return nil, nil, err
+	}
 	if _, err := os.Stat(filepath.Join(cfg.Money.DataDir, ledgerFile)); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errNoLedger
@@ -173,7 +177,7 @@ func openFile(ctx context.Context, cfg config.Config, warn io.Writer) (*admin.De
 	if err := mayOpen(cfg.Money.DataDir, os.Geteuid()); err != nil {
 		return nil, nil, err
 	}
-	book := &alone{dir: cfg.Money.DataDir, mask: hide(cfg).logged.Mask, warn: warn}
+	book := &alone{dir: cfg.Money.DataDir, mask: hide(cfg).logged.Mask, warn: p.stderr}
 	l, err := ledger.Open(ctx, ledger.Options{
 		Dir: cfg.Money.DataDir, LockWait: reachWait, Orphan: book.orphan, BeforeEnd: book.drain, Event: book.event,
 	})

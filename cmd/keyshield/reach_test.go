@@ -45,6 +45,26 @@ func TestStartingServerIsToldFromNone(t *testing.T) {
 	}
 }
 
+// TestAnEmergencyStopNeedsNoOtherSettings: each command needs what it uses. The socket of
+// a running server needs neither a token nor budgets, and a file no token.
+func TestAnEmergencyStopNeedsNoOtherSettings(t *testing.T) {
+	t.Parallel()
+	s := openStation(t)
+	for _, broken := range []string{"ADMIN_TOKEN_FILE=/nope", "ADMIN_TOKEN=short", "BUDGET_DAY=abc", "BUDGET_MONTH=abc"} {
+		if code, _, stderr := s.command(broken, "disable", "--everything"); code != exitOK {
+			t.Errorf("%s: nothing is stopped: %d %s", broken, code, stderr)
+		}
+		s.ok("enable", "--everything")
+	}
+	s.stop()
+	for broken, want := range map[string]int{"ADMIN_TOKEN_FILE=/nope": exitOK, "BUDGET_DAY=abc": exitFailed, "BUDGET_MONTH=abc": exitFailed} {
+		code, _, stderr := s.command(broken, "usage")
+		if name, _, _ := strings.Cut(broken, "="); code != want || want == exitFailed && !strings.Contains(stderr, name+": ") {
+			t.Errorf("%s, and no server: %d %s", broken, code, stderr)
+		}
+	}
+}
+
 // TestReachFromAfar: the same commands, with the token, and over nothing that others
 // can read.
 func TestReachFromAfar(t *testing.T) {

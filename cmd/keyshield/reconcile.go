@@ -28,6 +28,7 @@ type comparing struct {
 	seed      bool
 	json      bool
 	books     reconcile.Books
+	unproven  money.USD // of what was charged here in those days
 }
 
 const (
@@ -35,6 +36,18 @@ const (
 	longestDays = 180
 	aDay        = 24 * time.Hour
 )
+
+const reconcileUsage = `usage: OPENAI_ADMIN_KEY_FILE=/path/to/it keyshield reconcile [flags]
+It compares what OpenAI has billed with what went through here, and tells the server, which tells its alerts.
+In its environment, and not in .env, it needs OPENAI_ADMIN_KEY, an admin key of the organisation, or OPENAI_ADMIN_KEY_FILE, a file with it.
+
+It ends with
+  0  if they agree
+  1  if it could not compare
+  2  if it was asked for what there is not
+  3  if the key is used elsewhere
+
+`
 
 // compareBooks compares OpenAI's own books with ours, or raises an empty ledger to
 // them. It is run apart from the server, because it needs a key that can do far more
@@ -48,6 +61,10 @@ func compareBooks(ctx context.Context, p process) int {
 		f.StringVar(&c.books.Project, "project", "", "OpenAI's id of the project that this server has to itself (default OPENAI_PROJECT)")
 		f.TextVar(&c.tolerance.Amount, "tolerance", c.tolerance.Amount, fmt.Sprintf("how many dollars OpenAI may have more, or %d%% of what went through here where that is more", c.tolerance.Percent))
 		jsonFlag(f, &c.json)
+		f.Usage = func() {
+			fmt.Fprint(f.Output(), reconcileUsage)
+			f.PrintDefaults()
+		}
 	}); !ok {
 		return exit
 	}
@@ -163,7 +180,7 @@ func (c *comparing) raise(ctx context.Context, d desk, w io.Writer) (int, error)
 		return c.unraised(w, "nothing_billed", fmt.Sprintf("OpenAI has billed project %s nothing this month so far: there is nothing to raise. Its books are late by hours.", c.books.Project))
 	}
 	answer, err := d.Seed(ctx, admin.SeedRequest{
-		Month: admin.NanoUSD(month), Day: admin.NanoUSD(min(max(today, 0), month)), // a credit is less than nothing
+		At: now, Month: admin.NanoUSD(month), Day: admin.NanoUSD(min(max(today, 0), month)), // a credit is less than nothing
 		Why: "OpenAI's books of project " + c.books.Project,
 	})
 	if told, ok := errors.AsType[*admin.Refusal](err); ok && told.Code == "counted_more" {

@@ -77,6 +77,9 @@ func TestASecondProgramWithTheKeyIsNoticed(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &got); code != exitOK || err != nil || got.Verdict != admin.Agrees || got.Theirs == 0 || !got.Told {
 		t.Fatalf("our own calls alone: %d %v %s%s", code, err, stdout, stderr)
 	}
+	if _, stdout, _ := s.compares("--tolerance", "0"); !strings.Contains(stdout, "charged at ceilings, without proof: use elsewhere of up to so much") {
+		t.Errorf("what hides use elsewhere is not told:\n%s", stdout)
+	}
 	billed := s.sim.Report().BillNano
 	s.elsewhere(3)
 	stolen := s.sim.Report().BillNano - billed

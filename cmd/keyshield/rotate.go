@@ -195,6 +195,10 @@ func (r *rotation) takenOut(ctx context.Context) (said string, err error) {
 		if err != nil {
 			return err
 		}
+		if r.before == nil {
+			said = fmt.Sprintf("The server has %s. Which keys it had before is not known here, so whether the old one is among them you must tell: by the first characters of its SHA-256.", namesOf(list.Keys))
+			return nil
+		}
 		for _, k := range list.Keys {
 			if known(r.before, k.Fingerprint) {
 				return fmt.Errorf("the server still has %s, from %s (s skips this: a key that is kept on purpose, or until the next restart)", k.Fingerprint, plainLine(k.Source))
@@ -204,6 +208,18 @@ func (r *rotation) takenOut(ctx context.Context) (said string, err error) {
 		return nil
 	})
 	return said, err
+}
+
+// namesOf lists keys as a sentence does.
+func namesOf(keys []admin.Key) string {
+	if len(keys) == 0 {
+		return "no key"
+	}
+	var names []string
+	for _, k := range keys {
+		names = append(names, fmt.Sprintf("%s from %s", k.Fingerprint, plainLine(k.Source)))
+	}
+	return strings.Join(names, ", ")
 }
 
 func known(keys []admin.Key, fingerprint string) bool {

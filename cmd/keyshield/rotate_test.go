@@ -99,6 +99,22 @@ func TestRotateCanBeLeft(t *testing.T) {
 	}
 }
 
+// TestRotateDoesNotJudgeWhatItNeverSaw: a server that began on the way may have the old
+// key still.
+func TestRotateDoesNotJudgeWhatItNeverSaw(t *testing.T) {
+	t.Parallel()
+	s := openStation(t)
+	s.stop()
+	code, said := s.rotates(&hands{[]func() string{
+		typing(""),                               // made
+		func() string { s.restart(); return "" }, // put, with the old key in its place
+		typing(""), typing(""), typing(""),       // taken out, revoked, looked
+	}})
+	if code != exitOK || strings.Contains(said, "only new keys") || !strings.Contains(said, "The server has "+printOf(canary)+" from ") || !strings.Contains(said, "is not known here") {
+		t.Errorf("%d\n%s", code, said)
+	}
+}
+
 // TestRotateKnowsWhereKeysStand: an operator under pressure gets the very place, and a
 // command to paste.
 func TestRotateKnowsWhereKeysStand(t *testing.T) {

@@ -111,11 +111,8 @@ func (r *rotation) put() step {
 	return s
 }
 
-func (r *rotation) revoke(old string) step {
-	return step{
-		title: "revoke the old key at OpenAI",
-		text:  "On https://platform.openai.com/api-keys: " + old + "\nNot before the new one is in use: calls under the old one would fail.",
-	}
+func revokeOld(how string) step {
+	return step{title: "revoke the old key at OpenAI", text: "On https://platform.openai.com/api-keys: " + how}
 }
 
 func (r *rotation) last() step {
@@ -131,7 +128,7 @@ func (r *rotation) quarterly() []step {
 	return []step{
 		r.make(), r.put(),
 		{title: "take the old key out", text: r.place.out, check: r.takenOut},
-		r.revoke("delete it. Its name and last use are shown there."),
+		revokeOld("delete it. Its name and last use are shown there.\nNot before the new one is in use: calls under the old one would fail."),
 		r.last(),
 	}
 }
@@ -139,8 +136,6 @@ func (r *rotation) quarterly() []step {
 // urgent is the change of a key that is in wrong hands: what stops the loss comes first.
 func (r *rotation) urgent() []step {
 	at := afar(r.server)
-	revoke := r.revoke("delete every key of the project that is not the new one, and any that you do not know.")
-	revoke.text = "On https://platform.openai.com/api-keys: delete every key of the project but the new one. At once: whoever has it spends until then."
 	return []step{
 		{
 			title: "stop the loss, if money is going just now",
@@ -148,7 +143,8 @@ func (r *rotation) urgent() []step {
 				"If instead users' tokens are misused, and the key is safe: keyshield disable --user <id> --why …" + at + ", or --everything.\n" +
 				"If nothing is spent right now, skip this: with the steps below nobody notices.",
 		},
-		r.make(), r.put(), revoke,
+		r.make(), r.put(),
+		revokeOld("delete every key of the project but the new one. At once: whoever has it spends until then."),
 		{title: "take the old key out", text: r.place.out, check: r.takenOut},
 		{
 			title: "find out what it cost",

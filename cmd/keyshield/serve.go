@@ -37,15 +37,15 @@ func serve(ctx context.Context, p process) int {
 		fmt.Fprintf(p.stderr, "keyshield serve: %v\n", err)
 		return exitFailed
 	}
-	if err := answer(ctx, g, l); err != nil {
+	if err := answer(ctx, g, l, func() {}); err != nil {
 		g.log.Error("the server ended", "error", err.Error())
 		return exitFailed
 	}
 	return exitOK
 }
 
-// answer runs the program on l until ctx ends.
-func answer(ctx context.Context, g program, l net.Listener) error {
+// answer runs the program on l until ctx ends. It calls ready when requests are answered.
+func answer(ctx context.Context, g program, l net.Listener, ready func()) error {
 	alerts, err := newAlerts(g)
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func answer(ctx context.Context, g program, l net.Listener) error {
 		return err
 	}
 	defer g.close("the watch", eye.Close)
-	return g.serve(ctx, l, parts{bell, verifier, client, poll, eye})
+	return g.serve(ctx, l, parts{bell, verifier, client, poll, eye}, ready)
 }
 
 // parts are what is there when requests can be answered.
@@ -93,7 +93,7 @@ type parts struct {
 }
 
 // serve opens the doors: the clients', the operator's, and the one in DATA_DIR.
-func (g program) serve(ctx context.Context, l net.Listener, p parts) error {
+func (g program) serve(ctx context.Context, l net.Listener, p parts, ready func()) error {
 	p.metrics = newMetrics(g, p)
 	desk := newDesk(g, p)
 	door, err := operatorsDoor(g, desk, p.ledger.HMACKey(), p.metrics)
@@ -102,7 +102,7 @@ func (g program) serve(ctx context.Context, l net.Listener, p parts) error {
 	}
 	p.server = server.New(serverConfig(g.cfg), server.Parts{
 		Verifier: p.verifier, Ledger: p.ledger, Upstream: p.client, Detector: g.hide.spoken,
-		Audit: p.audit, Metrics: p.metrics, Watch: p.eye, Operator: door, Playground: newPlayground(g), Log: g.log,
+		Audit: p.audit, Metrics: p.metrics, Watch: p.eye, Operator: door, Playground: newPlayground(g), ProviderRefuses: p.providerRefuses, Log: g.log,
 	})
 	close(p.ready)
 	stopOperator, err := serveOperator(ctx, g.cfg.Money.DataDir, admin.NewHandler(desk, nil), g.log)
@@ -111,6 +111,7 @@ func (g program) serve(ctx context.Context, l net.Listener, p parts) error {
 	}
 	defer stopOperator()
 	defer runChores(ctx, g, p)()
+	ready()
 	g.log.Info("listening", "address", l.Addr().String(), "version", versionText(), "model", g.cfg.Text.Model)
 	return p.server.Serve(ctx, l, g.cfg.Server.ShutdownGrace)
 }

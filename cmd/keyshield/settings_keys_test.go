@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -263,6 +265,57 @@ func TestKeysInTheEnvironmentCannotBeReadAgain(t *testing.T) {
 	o := operate(t)
 	if got := o.admin("POST", "keys/reload", "{}"); got.status != 409 || !strings.Contains(got.body, "fixed_keys") {
 		t.Errorf("%d %s, want 409 fixed_keys: a new key in .env would seem to be in force", got.status, got.body)
+	}
+}
+
+// TestAReloadTriesRefusedKeys at once, also where they never change: OpenAI takes them
+// again, and nobody waits for the next try.
+func TestAReloadTriesRefusedKeys(t *testing.T) {
+	// Else a signal that no server listens for yet would end the tests. Those beside this
+	// one would hear it, too: it runs alone.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	for from, setting := range map[string]func(key string) string{
+		"environment": func(key string) string { return "OPENAI_API_KEY=" + key },
+		"file":        func(key string) string { return "OPENAI_API_KEY_FILE=" + write(t, t.TempDir(), "key", key) },
+	} {
+		for how, reload := range map[string]func(*operated){
+			"admin": func(o *operated) { o.does("keys/reload", "{}") },
+			"SIGHUP": func(o *operated) {
+				self, err := os.FindProcess(os.Getpid())
+				if err == nil {
+					err = self.Signal(syscall.SIGHUP)
+				}
+				if err != nil {
+					o.t.Fatal(err)
+				}
+			},
+		} {
+			t.Run(from+" "+how, func(t *testing.T) {
+				key := newKey()
+				s, back := provider(t, key)
+				o := withKeys(t, s, back, setting(key))
+				is := func(state string) bool {
+					return eventually(t, 10*time.Second, func() bool { return told[admin.KeyList](o, "keys").Keys[0].State == state })
+				}
+				revoke(t, back, newKey())
+				o.ask("hi")
+				if !is(upstream.Quarantined) {
+					t.Fatal("a key that OpenAI refuses stays in use")
+				}
+				reload(o)
+				if !is(upstream.Quarantined) {
+					t.Error("a key that OpenAI still refuses is in use")
+				}
+				revoke(t, back, key)
+				reload(o)
+				if !is(upstream.Active) {
+					t.Error("a key that OpenAI takes again is not tried")
+				}
+				o.answeredUnder(key)
+			})
+		}
 	}
 }
 

@@ -77,7 +77,8 @@ func openAudit(cfg config.Config, books *ledger.Ledger, b *bell, log *slog.Logge
 		Version: versionText(),
 		Broken:  b.auditBroken,
 		Anchor: func(seq int64, head string) {
-			log.Info("the audit log's anchor: keyshield audit verify --anchor checks it", "event", "audit_anchor", "seq", seq, "head", head)
+			told := audit.Anchor{Seq: seq, Head: head, At: time.Now()}
+			log.Info("the audit log's anchor: keyshield audit verify --anchor checks it", "event", "audit_anchor", "seq", seq, "head", head, "anchor", told.Dated())
 		},
 		Log: log,
 	}

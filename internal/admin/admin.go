@@ -49,7 +49,8 @@ type Live struct {
 	State      func() State
 	AuditState func() error // nil, or why the audit log cannot be written
 	Keys       func() []upstream.KeyState
-	ReloadKeys func(context.Context) error
+	ReloadKeys func(context.Context) error // reads them again where they come from; nil: they never change
+	RetryKeys  func(context.Context) bool  // has those that OpenAI refused tried again, and reports whether there were any
 	Alerts     Alerts
 	Settings   []Setting
 	Trust      limit.Trust            // the TRUSTED_PROXY in force
@@ -72,6 +73,7 @@ type State struct {
 	Streams  int64            // of which so many are streams
 	Added    Latency          // by this server: the time of requests less what was waited for OpenAI
 	Breaker  string           // closed, open, half-open; "" is off
+	Refuses  string           // why OpenAI takes nothing of late, although it knows the key: quota, key; "" is that it does
 }
 
 // Latency is how long something takes: for half of all, for most and for nearly all.
@@ -139,7 +141,8 @@ type Refusal struct {
 	Code   string
 	Text   string
 
-	Several []Person // of several_users: who has that name
+	Several    []Person // of several_users: who has that name
+	Unreadable int      // of audit_unreadable: how many lines
 }
 
 func (r *Refusal) Error() string { return r.Text }

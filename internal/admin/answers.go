@@ -1,7 +1,8 @@
 package admin
 
 import (
-	"io"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -51,7 +52,7 @@ func backup(d *Desk, w http.ResponseWriter, r *http.Request) error {
 	if err := reading(r.URL.Query()).err; err != nil {
 		return err
 	}
-	return stream(d, w, r, "application/octet-stream", "ledger.db", func(to io.Writer) error {
+	return stream(d, w, r, "application/octet-stream", "ledger.db", func(to *pacedWriter) error {
 		return d.Backup(r.Context(), to)
 	})
 }
@@ -61,12 +62,18 @@ func exportAudit(d *Desk, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return stream(d, w, r, "application/x-ndjson", "audit.jsonl", func(to io.Writer) error { return d.ExportAudit(r.Context(), q, to) })
+	return stream(d, w, r, "application/x-ndjson", "audit.jsonl", func(to *pacedWriter) error {
+		err := d.ExportAudit(r.Context(), q, to)
+		if told, ok := errors.AsType[*Refusal](err); ok && to.begun {
+			to.lastWords(told)
+		}
+		return err
+	})
 }
 
 // stream sends what write writes. Once it has begun, an error can only be told by
 // cutting it off, which the other side takes for one.
-func stream(d *Desk, w http.ResponseWriter, r *http.Request, kind, name string, write func(io.Writer) error) error {
+func stream(d *Desk, w http.ResponseWriter, r *http.Request, kind, name string, write func(*pacedWriter) error) error {
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
 	if r.Method == http.MethodHead {
@@ -102,4 +109,17 @@ func (p *pacedWriter) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return p.w.Write(b)
+}
+
+// lastWords end an answer of lines that is to be cut off, with the reason on a line of
+// its own that has no end: every record's has one. They are sent at once, with what was
+// held back before them, as nothing is after the cut.
+func (p *pacedWriter) lastWords(told *Refusal) {
+	text, err := json.Marshal(told.body())
+	if err == nil {
+		_, err = p.Write(text)
+	}
+	if err == nil {
+		_ = p.control.Flush() // who is gone need not be told
+	}
 }

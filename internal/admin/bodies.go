@@ -77,8 +77,10 @@ func readEnable(body []byte) (what EnableRequest, err error) {
 }
 
 func readSeed(body []byte) (what SeedRequest, err error) {
-	err = strict.Read(body, []string{"month_nanousd", "day_nanousd", "why"}, func(r *strict.Reader, name string) {
+	err = strict.Read(body, []string{"at", "month_nanousd", "day_nanousd", "why"}, func(r *strict.Reader, name string) {
 		switch name {
+		case "at":
+			what.At = timeIn(r)
 		case "month_nanousd":
 			what.Month = amountIn(r)
 		case "day_nanousd":
@@ -91,9 +93,11 @@ func readSeed(body []byte) (what SeedRequest, err error) {
 }
 
 func readReconcile(body []byte) (what ReconcileReport, err error) {
-	names := []string{"from", "to", "ours_nanousd", "theirs_nanousd", "tolerance_nanousd", "days"}
+	names := []string{"project", "from", "to", "ours_nanousd", "theirs_nanousd", "tolerance_nanousd", "days"}
 	err = strict.Read(body, names, func(r *strict.Reader, name string) {
 		switch name {
+		case "project":
+			what.Project = r.Text(maxText)
 		case "from":
 			what.From = timeIn(r)
 		case "to":

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -75,7 +76,39 @@ func (c *Client) Audit(ctx context.Context, q AuditQuery) (AuditPage, error) {
 
 // ExportAudit is Desk.ExportAudit.
 func (c *Client) ExportAudit(ctx context.Context, q AuditQuery, w io.Writer) error {
-	return c.copy(ctx, "audit/export", q.values(), w)
+	body, err := c.send(ctx, http.MethodGet, "audit/export", q.values(), nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	for lines := bufio.NewReaderSize(body, 64<<10); ; { // longer than any record
+		line, err := lines.ReadSlice('\n')
+		ended := err != nil && !errors.Is(err, bufio.ErrBufferFull)
+		if ended {
+			if told := lastWords(line); told != nil {
+				return told
+			}
+		}
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case ended:
+			return fmt.Errorf("the server's answer broke off, and is not whole: try again: %w", err)
+		}
+	}
+}
+
+// lastWords are the reason on the line that an answer of lines was cut off at, or nil.
+// Something in between may make a proper end of the cut: it is no less of one.
+func lastWords(line []byte) error {
+	var told refusalBody
+	if json.Unmarshal(line, &told) != nil || told.Code == "" || told.Error == "" {
+		return nil
+	}
+	return told.refusal(http.StatusOK)
 }
 
 // VerifyAudit is Desk.VerifyAudit.
@@ -225,7 +258,11 @@ func (c *Client) understood(resp *http.Response) error {
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&told); err != nil || told.Error == "" {
 		return fmt.Errorf("the server answered %s", resp.Status)
 	}
-	return &Refusal{Status: resp.StatusCode, Code: told.Code, Text: told.Error, Several: told.Several}
+	return told.refusal(resp.StatusCode)
+}
+
+func (b refusalBody) refusal(status int) *Refusal {
+	return &Refusal{Status: status, Code: b.Code, Text: b.Error, Several: b.Several, Unreadable: b.Unreadable}
 }
 
 // noDesk explains what answers from afar when it is no desk: whoever has no right

@@ -40,9 +40,9 @@ func TestRequestsThatMakeNoSenseAreRefused(t *testing.T) {
 		"enable all and one":      admin.EnableRequest{Everything: true, Model: "b"},
 		"an issuer of a model":    admin.EnableRequest{Model: "b", Issuer: "x"},
 		"seed nothing":            admin.SeedRequest{},
-		"seed less":               admin.SeedRequest{Month: -1},
-		"a day beyond its month":  admin.SeedRequest{Month: 1, Day: 2},
-		"more than anybody has":   admin.SeedRequest{Month: admin.NanoUSD(money.Max) + 1},
+		"seed less":               admin.SeedRequest{At: time.Now(), Month: -1},
+		"a day beyond its month":  admin.SeedRequest{At: time.Now(), Month: 1, Day: 2},
+		"more than anybody has":   admin.SeedRequest{At: time.Now(), Month: admin.NanoUSD(money.Max) + 1},
 		"no days":                 admin.ReconcileReport{},
 		"backwards":               admin.ReconcileReport{From: day, To: day},
 		"negative books":          admin.ReconcileReport{From: day, To: day.Add(hour), Theirs: -1},
@@ -66,11 +66,11 @@ func TestRequestsThatMakeNoSenseAreRefused(t *testing.T) {
 func TestSeedCountsForTheCap(t *testing.T) {
 	o := openOffice(t)
 	o.settle(person("ana"), "gpt-6-luna", money.Dollar)
-	a := must[admin.SeedAnswer](t)(o.far().Seed(t.Context(), admin.SeedRequest{Month: 8e9, Day: 3e9, Why: "the disk was lost"}))
+	a := must[admin.SeedAnswer](t)(o.far().Seed(t.Context(), admin.SeedRequest{At: time.Now(), Month: 8e9, Day: 3e9, Why: "the disk was lost"}))
 	if a.Month.Used != 8e9 || a.Month.Seeded != 7e9 || *a.Month.Left != 12e9 || a.Day.Used != 3e9 || a.Day.Seeded != 2e9 {
 		t.Errorf("%+v", a)
 	}
-	if _, err := o.far().Seed(t.Context(), admin.SeedRequest{Month: 1e9}); codeOf(err) != "counted_more" {
+	if _, err := o.far().Seed(t.Context(), admin.SeedRequest{At: time.Now(), Month: 1e9}); codeOf(err) != "counted_more" {
 		t.Errorf("less than was counted: %v", err)
 	}
 	if diff := cmp.Diff([]string{"seed month:$8 day:$3 (the disk was lost) by admin 127.0.0.1"}, o.acts()); diff != "" {
@@ -282,9 +282,16 @@ func TestKeysAndAlertsAreShown(t *testing.T) {
 	if _, err := o.far().ReloadKeys(t.Context()); codeOf(err) != "keys_unchanged" || !strings.Contains(err.Error(), "503") {
 		t.Errorf("a source that fails: %v", err)
 	}
+	if o.retried != 2 {
+		t.Errorf("after two reloads, of which one found no source, the refused keys were tried %d times", o.retried)
+	}
 	o.live.ReloadKeys = nil
 	if _, err := o.far().ReloadKeys(t.Context()); codeOf(err) != "fixed_keys" {
 		t.Errorf("keys that never change: %v", err)
+	}
+	o.revives = true
+	if again := must[admin.KeyList](t)(o.far().ReloadKeys(t.Context())); len(again.Keys) != 2 || o.retried != 4 {
+		t.Errorf("a refused key that never changes: %+v, tried %d times", again, o.retried)
 	}
 	o.receivers.results = []alert.Result{{Receiver: "slack", Took: 1500 * time.Microsecond}, {Receiver: "webhook", Err: errors.New("refused")}}
 	tested := must[admin.AlertTest](t)(o.far().TestAlerts(t.Context()))

@@ -16,7 +16,7 @@ import (
 func FuzzBodies(f *testing.F) {
 	for _, s := range []string{
 		`{"user":"ana","issuer":"https://id.example","for":"90m","why":"stolen"}`, `{"everything":true}`, `{"model":"gpt-6-luna"}`,
-		`{"month_nanousd":8000000000,"day_nanousd":1}`, `{"from":"2026-11-01T00:00:00Z","to":"2026-11-21T00:00:00.5+01:00","ours_nanousd":1,"days":[{"day":"2026-11-01"}]}`,
+		`{"at":"2026-11-21T00:00:00Z","month_nanousd":8000000000,"day_nanousd":1}`, `{"from":"2026-11-01T00:00:00Z","to":"2026-11-21T00:00:00.5+01:00","ours_nanousd":1,"days":[{"day":"2026-11-01"}]}`,
 		`{}`, `{"user":"\ud800"}`, `{"user":"a","User":"b"}`, `[]`, `{"month_nanousd":1e99}`, `{"from":"9999-12-31T23:59:59-23:59"}`,
 	} {
 		f.Add([]byte(s))

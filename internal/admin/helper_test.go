@@ -45,6 +45,8 @@ type office struct {
 	state      admin.State
 	keys       []upstream.KeyState
 	reload     error
+	retried    int
+	revives    bool // a retry finds a key that was refused
 
 	tcp, socket *httptest.Server
 	calls       int
@@ -79,6 +81,7 @@ func openOffice(t *testing.T) *office {
 		AuditState: o.audit.Healthy,
 		Keys:       func() []upstream.KeyState { return o.keys },
 		ReloadKeys: func(context.Context) error { return o.reload },
+		RetryKeys:  func(context.Context) bool { o.retried++; return o.revives },
 		Alerts:     &o.receivers,
 		Settings:   []admin.Setting{{Group: "Operator", Name: "ADMIN_TOKEN", Value: "(set)", Source: "environment"}},
 		Forgive:    func(key string) { o.forgiven = append(o.forgiven, key) },

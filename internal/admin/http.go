@@ -209,17 +209,20 @@ func writeJSON(w http.ResponseWriter, v any) error {
 
 // refusalBody is the body of every answer that is not a 200.
 type refusalBody struct {
-	Error   string   `json:"error"`
-	Code    string   `json:"code"`
-	Several []Person `json:"several,omitempty"`
+	Error      string   `json:"error"`
+	Code       string   `json:"code"`
+	Several    []Person `json:"several,omitempty"`
+	Unreadable int      `json:"unreadable,omitempty"`
 }
 
 func refuse(w http.ResponseWriter, err error) {
 	told := refusalOf(err)
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(told.Status)
-	_ = json.NewEncoder(w).Encode(refusalBody{told.Text, told.Code, told.Several})
+	_ = json.NewEncoder(w).Encode(told.body())
 }
+
+func (r *Refusal) body() refusalBody { return refusalBody{r.Text, r.Code, r.Several, r.Unreadable} }
 
 // refusalOf tells the operator the whole story.
 func refusalOf(err error) *Refusal {

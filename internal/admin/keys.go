@@ -18,17 +18,25 @@ func (d *Desk) Keys(context.Context) (KeyList, error) {
 	return KeyList{keysIn(live)}, nil
 }
 
-// ReloadKeys reads the keys again where they come from, and lists them.
+// ReloadKeys reads the keys again where they come from, has those that OpenAI refused
+// tried again, and lists them. Where they never change, and none was refused, there is
+// nothing to do: who wrote a new key into .env must not take it for one in force.
 func (d *Desk) ReloadKeys(ctx context.Context) (KeyList, error) {
 	live, err := d.live()
 	if err != nil {
 		return KeyList{}, err
 	}
 	if live.ReloadKeys == nil {
-		return KeyList{}, refusal(http.StatusConflict, "fixed_keys", "the keys of this server come from its environment and change with a restart only: set OPENAI_API_KEY_FILE or OPENAI_KEY_SOURCE")
+		if !live.RetryKeys(ctx) {
+			return KeyList{}, refusal(http.StatusConflict, "fixed_keys", "the keys of this server come from its environment and change with a restart only: set OPENAI_API_KEY_FILE or OPENAI_KEY_SOURCE")
+		}
+		d.changed("reload_keys", "keys", "")
+		return KeyList{keysIn(live)}, nil
 	}
 	d.changed("reload_keys", "keys", "")
-	if err := live.ReloadKeys(ctx); err != nil {
+	err = live.ReloadKeys(ctx)
+	live.RetryKeys(ctx) // also when the source is down: OpenAI may be up again
+	if err != nil {
 		return KeyList{}, refusal(http.StatusBadGateway, "keys_unchanged", "the keys stay as they are: %v", err)
 	}
 	return KeyList{keysIn(live)}, nil

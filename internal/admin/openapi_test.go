@@ -117,7 +117,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	}
 	o.conforms(router, "POST", "enable", `{"everything":true,"why":"over"}`, 200)
 	o.conforms(router, "POST", "enable", `{"user":"ana"}`, 200)
-	o.conforms(router, "POST", "seed", `{"month_nanousd":8000000000,"day_nanousd":2000000000}`, 200)
+	now := time.Now().UTC().Format(time.RFC3339)
+	o.conforms(router, "POST", "seed", `{"at":"`+now+`","month_nanousd":8000000000,"day_nanousd":2000000000}`, 200)
 	o.conforms(router, "GET", "usage", "", 200)
 	o.conforms(router, "POST", "reconcile", `{"from":"2026-11-01T00:00:00Z","to":"2026-11-21T00:00:00Z","ours_nanousd":1,"theirs_nanousd":9,"tolerance_nanousd":2,"days":[{"day":"2026-11-01","ours_nanousd":1,"theirs_nanousd":9}]}`, 200)
 	o.conforms(router, "GET", "reconcile", "", 200)
@@ -132,7 +133,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	o.settle(ledger.User{Key: "another", Issuer: "https://two.example", ID: "bob"}, "gpt-6-luna", 7)
 	o.conforms(router, "POST", "disable", `{"user":"bob"}`, 409)
 	o.conforms(router, "POST", "enable", `{"user":"nobody"}`, 404)
-	o.conforms(router, "POST", "seed", `{"month_nanousd":1}`, 409)
+	o.conforms(router, "POST", "seed", `{"at":"`+now+`","month_nanousd":1}`, 409)
 	o.conforms(router, "POST", "enable", `{"why":"`+strings.Repeat("x", 64<<10)+`"}`, 413)
 	if err := o.ledger.Close(); err != nil {
 		t.Fatal(err)
@@ -150,7 +151,7 @@ func TestEveryCodeOfARefusalIsDescribed(t *testing.T) {
 	}
 	for _, code := range []string{
 		"invalid_request", "invalid_json", "not_found", "no_such_user", "no_audit_log", "no_such_model", "not_stopped", "issuer_needed", "request_timeout", "backup_runs", "audit_is_read", "several_users",
-		"fixed_keys", "counted_more", "body_too_large", "unsupported_media_type", "rate_limited", "internal", "damaged", "keys_unchanged", "unavailable",
+		"fixed_keys", "counted_more", "body_too_large", "unsupported_media_type", "rate_limited", "internal", "damaged", admin.CodeUnreadable, "keys_unchanged", "unavailable",
 	} {
 		if !strings.Contains(told.String(), code) {
 			t.Errorf("%s is described nowhere", code)

@@ -39,7 +39,7 @@ func (d *Desk) Overview(ctx context.Context) (Overview, error) {
 	for _, a := range live.Alerts.State() {
 		o.Alerts = append(o.Alerts, alertOf(a))
 	}
-	o.Degraded = o.degraded(d.Ledger.InDoubt())
+	o.Degraded = o.degraded(d.Ledger.InDoubt(), s.Refuses)
 	return o, nil
 }
 
@@ -93,7 +93,7 @@ func scale[N ~int64](n int64, num, den N) int64 {
 }
 
 // degraded says in sentences what is wrong, and what to do next.
-func (o *Overview) degraded(doubt bool) []string {
+func (o *Overview) degraded(doubt bool, refuses string) []string {
 	all := []string{}
 	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	if !o.Ledger.OK {
@@ -114,6 +114,12 @@ func (o *Overview) degraded(doubt bool) []string {
 		}
 	}
 	o.keyTrouble(say)
+	switch refuses {
+	case "quota":
+		say("OpenAI's own limit or credit is used up (insufficient_quota), and it takes nothing more: look at the credit and the project's limits at platform.openai.com. If you do not know what it went to: keyshield reconcile.")
+	case "key":
+		say("OpenAI refuses calls (401, 403), although it knows the key: look at the key's permissions and the project's models at platform.openai.com. Which calls: keyshield audit --since 1h.")
+	}
 	if o.Breaker != "closed" && o.Breaker != "off" {
 		say("OpenAI fails, and is left alone for a moment (the breaker is %s). It goes on by itself.", o.Breaker)
 	}

@@ -43,7 +43,7 @@ func TestOverviewSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 	for i := range 5 {
 		o.settle(person(string(rune('a'+i))), "gpt-6-luna", money.Dollar)
 	}
-	o.state = admin.State{Breaker: "open"}
+	o.state = admin.State{Breaker: "open", Refuses: "key"}
 	o.live.AuditState = func() error { return errors.New("no space left on device") }
 	o.keys[0].State, o.keys[0].Why = upstream.Quarantined, "OpenAI answered 401"
 	o.receivers.states = []alert.ReceiverState{{Name: "slack", Failing: time.Now(), Error: "404"}}
@@ -52,7 +52,7 @@ func TestOverviewSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 	all := strings.Join(v.Degraded, "\n")
 	for _, want := range []string{
 		"no space left on device", "by cli until", "(drill)", "keyshield enable --everything", "No key for OpenAI works", "keyshield rotate",
-		"breaker is open", "do not reach slack: 404", "is used up until",
+		"breaker is open", "although it knows the key", "do not reach slack: 404", "is used up until",
 	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%q is not said:\n%s", want, all)

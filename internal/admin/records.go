@@ -144,10 +144,8 @@ func (d *Desk) Audit(ctx context.Context, q AuditQuery) (AuditPage, error) {
 	return page, err
 }
 
-var errEnough = errors.New("enough")
-
-// visit gives to each at most so many of the records, all for 0. It counts damaged
-// lines, for which nobody shall miss the others.
+// visit gives to each at most so many of the records, all for 0. It counts the damaged
+// lines that it met, for which nobody shall miss the others.
 func (d *Desk) visit(ctx context.Context, q AuditQuery, most int, each func(audit.Record) error) (unreadable int, err error) {
 	search, key := q.search(), ""
 	if q.User != "" {
@@ -166,16 +164,16 @@ func (d *Desk) visit(ctx context.Context, q AuditQuery, most int, each func(audi
 		if key != "" && r.UserKey != key {
 			return nil
 		}
-		if seen++; most > 0 && seen > most {
-			return errEnough
+		if err := each(r); err != nil {
+			return err
 		}
-		return each(r)
+		if seen++; seen == most {
+			return audit.ErrEnough
+		}
+		return nil
 	})
 	if damaged, ok := errors.AsType[*audit.Unreadable](err); ok {
 		return damaged.Lines, nil
-	}
-	if errors.Is(err, errEnough) {
-		err = nil
 	}
 	return 0, d.noLog(err)
 }
@@ -203,7 +201,9 @@ func (q AuditQuery) filters() string {
 }
 
 // ExportAudit writes records as JSON lines. That they were taken away is noted once
-// there is something to take, also if it broke off.
+// there is something to take, also if it broke off. It writes all that can be read
+// and then, if something could not, returns the Refusal audit_unreadable: an export
+// that lacks a record must not pass for the whole log.
 func (d *Desk) ExportAudit(ctx context.Context, q AuditQuery, w io.Writer) error {
 	if err := q.Check(); err != nil {
 		return err
@@ -224,8 +224,22 @@ func (d *Desk) ExportAudit(ctx context.Context, q AuditQuery, w io.Writer) error
 	}
 	if unreadable > 0 {
 		d.Log.Error("an export of the audit log lacks what cannot be read: keyshield audit verify", "lines", unreadable)
+		return errUnreadable(unreadable)
 	}
 	return err
+}
+
+// CodeUnreadable is that of the Refusal after an export that lacks damaged lines.
+const CodeUnreadable = "audit_unreadable"
+
+func errUnreadable(lines int) error {
+	noun := "lines"
+	if lines == 1 {
+		noun = "line"
+	}
+	told := refusal(http.StatusInternalServerError, CodeUnreadable, "%d %s of the audit log cannot be read and may be missing here: keyshield audit verify names the first", lines, noun)
+	told.Unreadable = lines
+	return told
 }
 
 func errReads() error {
@@ -240,7 +254,7 @@ type AuditReport struct {
 }
 
 // VerifyAudit looks for records that were changed, left out or moved. Anchors are
-// "seq:hash", as the server's own log has them.
+// "seq:hash@day", as the server's own log has them.
 func (d *Desk) VerifyAudit(ctx context.Context, anchors []string) (AuditReport, error) {
 	var given []audit.Anchor
 	for _, text := range anchors {

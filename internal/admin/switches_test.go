@@ -134,7 +134,7 @@ func TestChangeOutlivesWhoAskedForIt(t *testing.T) {
 	hangUp()
 	_, err := o.desk.Disable(gone, admin.DisableRequest{User: "ana"})
 	_, err2 := o.desk.Enable(gone, admin.EnableRequest{User: "ana"})
-	_, err3 := o.desk.Seed(gone, admin.SeedRequest{Month: 1e9})
+	_, err3 := o.desk.Seed(gone, admin.SeedRequest{At: time.Now(), Month: 1e9})
 	if err := errors.Join(err, err2, err3); err != nil {
 		t.Error(err)
 	}

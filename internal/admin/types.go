@@ -299,12 +299,13 @@ type AlertTest struct {
 	Alerts []Alert `json:"alerts"`
 }
 
-// SeedRequest is the body of POST seed: what OpenAI's own books say was spent in
-// the current windows, at least.
+// SeedRequest is the body of POST seed: what OpenAI's own books say was spent, at
+// least, in the month and on the day (UTC) in which they were asked.
 type SeedRequest struct {
-	Month NanoUSD `json:"month_nanousd"`
-	Day   NanoUSD `json:"day_nanousd,omitempty"`
-	Why   string  `json:"why,omitempty"`
+	At    time.Time `json:"at"`
+	Month NanoUSD   `json:"month_nanousd"`
+	Day   NanoUSD   `json:"day_nanousd,omitempty"`
+	Why   string    `json:"why,omitempty"`
 }
 
 // SeedAnswer is where everything stands after it.
@@ -315,6 +316,7 @@ type SeedAnswer struct {
 
 // ReconcileReport is the body of POST reconcile: OpenAI's books beside ours.
 type ReconcileReport struct {
+	Project   string         `json:"project,omitempty"` // OpenAI's id of whose books they are
 	From      time.Time      `json:"from"`
 	To        time.Time      `json:"to"`
 	Ours      NanoUSD        `json:"ours_nanousd"` // proven and charged at the ceiling
@@ -331,7 +333,8 @@ type ReconcileDay struct {
 }
 
 // ReconcileSummary is the answer to POST reconcile, and GET reconcile: the last
-// report, and what it means.
+// report, and what it means. A key that is used elsewhere stays the last one until an
+// agreement takes it back.
 type ReconcileSummary struct {
 	ReconcileReport
 	At        time.Time `json:"at"`

@@ -119,7 +119,11 @@ func (d *Desk) User(ctx context.Context, name string) (UserDetail, error) {
 func several(name string, found []Person) *Refusal {
 	var all []string
 	for _, p := range found {
-		all = append(all, p.Key+" (of "+cmp.Or(p.Issuer, "tokens without an issuer")+")")
+		issuer := "tokens without an issuer"
+		if p.Issuer != "" {
+			issuer = strconv.Quote(p.Issuer)
+		}
+		all = append(all, p.Key+" (of "+issuer+")")
 	}
 	told := refusal(http.StatusConflict, "several_users", "%q is the name of several: ask for one by pseudonym: %s", name, strings.Join(all, ", "))
 	told.Several = found

@@ -8,8 +8,9 @@
 //   - Once: what was told of something is not told again within an hour; the next
 //     one says how many there were in the meantime (told.go).
 //   - Not too often: 30 events an hour and receiver, the last 10 of them for what
-//     is critical, and at most 8 of the others for what is merely good to know. What
-//     comes beyond that is told together, in one digest (digest.go).
+//     is critical and was told of less than 5 times, and at most 8 of the others for
+//     what is merely good to know. What comes beyond that is told together, in one
+//     digest (digest.go).
 //   - Surely: what is not delivered yet is kept in a file and outlives the process
 //     (keep.go). A crash between a delivery and its note repeats it, with the same id.
 //   - For a day: a receiver that does not answer is asked again, at growing

@@ -54,8 +54,8 @@ func TestDeadReceiverBlocksNothing(t *testing.T) {
 					t.Errorf("Send waited %v", took)
 				}
 				synctest.Wait()
-				if n := len(in.at("ops.")); n != 30 {
-					t.Errorf("the living one was told %d at once, want 30", n)
+				if n := len(in.at("ops.")); n != 20 {
+					t.Errorf("the living one was told %d at once, want 20", n)
 				}
 				time.Sleep(time.Minute)
 				s := a.State()[0]

@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"maps"
@@ -31,6 +32,7 @@ type digest struct {
 }
 
 type line struct {
+	Kind     string   `json:"kind"`
 	Severity Severity `json:"severity"`
 	Text     string   `json:"text"`
 }
@@ -47,11 +49,33 @@ func (d *digest) add(e Event, now time.Time) {
 		kind = "other"
 	}
 	d.Kinds[kind]++
-	d.Lines = append(d.Lines, line{e.Severity, cut(e.Title, maxLine)})
+	d.Lines = append(d.Lines, line{kind, e.Severity, cut(e.Title, maxLine)})
 	if len(d.Lines) > maxLines {
-		least := slices.MinFunc(d.Lines, func(a, b line) int { return int(a.Severity - b.Severity) })
-		d.Lines = slices.Delete(d.Lines, slices.Index(d.Lines, least), slices.Index(d.Lines, least)+1)
+		i := d.dispensable()
+		d.Lines = slices.Delete(d.Lines, i, i+1)
 	}
+}
+
+// dispensable is the line that says least: of the kinds with several lines those that
+// matter least, of them the commonest, of that the newest. The only line of a kind
+// stays, for a hundred users who were disabled must not hide the one key that was
+// refused; it goes only where each kind has but one.
+func (d *digest) dispensable() int {
+	of := make(map[string]int)
+	for _, l := range d.Lines {
+		of[l.Kind]++
+	}
+	least := 0
+	for i, l := range d.Lines {
+		if than := d.Lines[least]; cmp.Or(
+			cmp.Compare(min(of[l.Kind], 2), min(of[than.Kind], 2)), // several, not one
+			cmp.Compare(than.Severity, l.Severity),
+			cmp.Compare(of[l.Kind], of[than.Kind]),
+		) >= 0 {
+			least = i
+		}
+	}
+	return least
 }
 
 func (d *digest) count() int {
@@ -89,7 +113,7 @@ func (d *digest) notice(now time.Time) *notice {
 	}
 	slices.SortStableFunc(d.Lines, func(a, b line) int { return int(b.Severity - a.Severity) })
 	var text strings.Builder
-	text.WriteString("There were too many to tell one by one. What happened: keyshield audit --since 24h\n")
+	text.WriteString("There were too many to tell one by one. What happened: keyshield audit --summary, or one by one: keyshield audit --since 24h --kind operator\n")
 	for _, l := range d.Lines {
 		text.WriteString("- " + l.Text + "\n")
 	}

@@ -164,7 +164,7 @@ func (a *Alerts) restoreDigest(r *receiver, d digest, now time.Time) {
 		return
 	}
 	for _, l := range d.Lines[:min(len(d.Lines), maxLines)] {
-		r.held.Lines = append(r.held.Lines, line{min(max(l.Severity, Info), Critical), a.text(l.Text, maxLine, false)})
+		r.held.Lines = append(r.held.Lines, line{a.text(l.Kind, maxName, false), min(max(l.Severity, Info), Critical), a.text(l.Text, maxLine, false)})
 	}
 	r.held.Since, r.held.Critical = past(d.Since, now), d.Critical
 }

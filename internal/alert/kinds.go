@@ -20,6 +20,8 @@ const (
 	KindKeyRejected      = "key_rejected"
 	KindKeyRecovered     = "key_recovered"
 	KindNoKeyLeft        = "no_key_left"
+	KindProviderQuota    = "provider_quota"
+	KindProviderRefuses  = "provider_refuses"
 	KindKeyElsewhere     = "key_used_elsewhere"
 	KindKeyOld           = "key_old"
 	KindModelRetiring    = "model_retiring"

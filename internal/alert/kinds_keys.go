@@ -39,7 +39,27 @@ func KeyRecovered(fingerprint, source string) Event {
 func NoKeyLeft(why string) Event {
 	return Event{
 		Kind: KindNoKeyLeft, Severity: Critical, Title: "No key for OpenAI is left: every request is refused",
-		Text:   "OpenAI refuses all of them. Make a new one at platform.openai.com and put it where the others are; if they stand in the environment, restart the server then. Step by step: keyshield rotate --incident",
+		Text:   "OpenAI refuses all of them. Make a new one at platform.openai.com and put it where the others are; if they stand in the environment, restart the server then. If the ones there are good, each is tried once a minute, and at once with: keyshield keys --reload. Step by step: keyshield rotate --incident",
+		Fields: key("", "", why),
+	}
+}
+
+// ProviderQuota: OpenAI itself says that there is no money left (insufficient_quota);
+// why is in its words.
+func ProviderQuota(why string) Event {
+	return Event{
+		Kind: KindProviderQuota, Severity: Critical, Title: "OpenAI's own limit or credit is used up: it refuses calls",
+		Text:   "Our budgets have nothing to do with it, and another key of the same project meets the same. At platform.openai.com look at the organisation's credit and at the limits of the project: add credit, or raise the limit. If you do not know what it went to, compare OpenAI's books with ours: keyshield reconcile",
+		Fields: key("", "", why),
+	}
+}
+
+// ProviderRefuses: OpenAI knows the key, and refuses calls under it all the same (401
+// or 403); why is in its words.
+func ProviderRefuses(why string) Event {
+	return Event{
+		Kind: KindProviderRefuses, Severity: Critical, Title: "OpenAI refuses calls, although it knows the key",
+		Text:   "The key stays in use: it was not revoked. It may lack a permission, the project may not use the model, or OpenAI does not serve this server's country or address. At platform.openai.com look at the key's permissions and at the limits of the project. See which calls are refused: keyshield audit --since 1h",
 		Fields: key("", "", why),
 	}
 }

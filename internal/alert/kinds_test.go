@@ -34,6 +34,7 @@ func everyKind() map[string]alert.Event {
 		alert.KeyRejected("sha256:12345678", "env OPENAI_API_KEYS", "401"),
 		alert.KeyRecovered("sha256:12345678", "env OPENAI_API_KEYS"),
 		alert.NoKeyLeft("401"),
+		alert.ProviderQuota("insufficient_quota"), alert.ProviderRefuses("403"),
 		alert.KeyUsedElsewhere("2026-11-21", dollars("$14"), dollars("$4"), dollars("$10")),
 		alert.KeyOld("sha256:12345678", "file", now.Add(-100*24*time.Hour), now),
 		alert.ModelRetiring("gpt-4o", now.Add(20*24*time.Hour), now, "gpt-6-luna"),
@@ -66,6 +67,7 @@ func TestEveryKindSaysWhatToDo(t *testing.T) {
 	}
 	for _, kind := range []string{
 		alert.KindCapReached, alert.KindUserDisabled, alert.KindServiceDisabled, alert.KindKeyRejected, alert.KindNoKeyLeft,
+		alert.KindProviderQuota, alert.KindProviderRefuses,
 		alert.KindKeyElsewhere, alert.KindOvershoot, alert.KindLedgerUnwritable, alert.KindAuditBroken,
 	} {
 		if all[kind].Severity != alert.Critical {

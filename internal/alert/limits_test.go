@@ -124,7 +124,9 @@ func TestLesserEventsLeaveRoomForCriticalOnes(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		for i := range 10 {
-			a.Send(critical(i))
+			e := critical(i)
+			e.Kind = []string{alert.KindOvershoot, alert.KindKeyRejected}[i%2]
+			a.Send(e)
 			time.Sleep(time.Second)
 		}
 		got := in.titles()
@@ -140,8 +142,8 @@ func TestLesserEventsLeaveRoomForCriticalOnes(t *testing.T) {
 		if last[0].Title != "80 more alerts" || last[0].Severity != "warning" {
 			t.Errorf("digest %q (%s), want 80 more alerts", last[0].Title, last[0].Severity)
 		}
-		if !strings.Contains(last[0].Text, "- warning 99") {
-			t.Errorf("the digest names none of the last: %q", last[0].Text)
+		if !strings.Contains(last[0].Text, "- warning 20\n") || strings.Count(last[0].Text, "- warning ") != 20 {
+			t.Errorf("the digest does not name the first 20: %q", last[0].Text)
 		}
 		if f := last[0].Fields; len(f) != 1 || f[0].Name != "spike" || f[0].Value != "80" {
 			t.Errorf("fields %v, want 80 of spike", f)
@@ -191,15 +193,15 @@ func TestAFloodOfCriticalOnesIsToldTogether(t *testing.T) {
 		}
 		synctest.Wait()
 		single := len(in.titles())
-		if single != 30 {
-			t.Fatalf("%d messages at once, want 30", single)
+		if single != 20 {
+			t.Fatalf("%d messages at once, want 20: the other places are for what else is critical", single)
 		}
 		time.Sleep(time.Minute + time.Second)
 		digests := in.at("ops.")[single:]
 		if len(digests) != 1 || digests[0].Severity != "critical" {
 			t.Fatalf("%d digests after a minute, want a critical one", len(digests))
 		}
-		if !strings.Contains(digests[0].Text, "- critical 199") || strings.Contains(digests[0].Text, "warning") {
+		if strings.Count(digests[0].Text, "- critical ") != 19 || strings.Count(digests[0].Text, "- warning ") != 1 {
 			t.Errorf("the digest tells of lesser things than there are: %q", digests[0].Text)
 		}
 		total := single
@@ -218,6 +220,61 @@ func TestAFloodOfCriticalOnesIsToldTogether(t *testing.T) {
 		}
 		if n := len(in.titles()); n > 30+30+12 {
 			t.Errorf("%d messages in 100 minutes", n)
+		}
+	})
+}
+
+// Users who are disabled, one after the other, must not hide the key that leaked: not
+// among what is told one by one, nor in the digest.
+func TestACrowdOfUsersLeavesRoomForTheKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var in inbox
+		a := start(t, webhookOnly(&in))
+		disabled := func(from, to int) {
+			for i := from; i < to; i++ {
+				a.Send(alert.UserDisabled(alert.User{Key: fmt.Sprint(i), ID: fmt.Sprint("user-", i)}, "watch", "flood", time.Time{}))
+			}
+			synctest.Wait()
+		}
+		about := []alert.Event{alert.KeyRejected("sha256:12345678", "env", "401"), alert.NoKeyLeft("401"), alert.KeyUsedElsewhere("today", dollars("$14"), dollars("$4"), dollars("$10"))}
+		for i := range 20 {
+			a.Send(warning(i))
+		}
+		disabled(0, 10)
+		for _, e := range about {
+			a.Send(e)
+		}
+		synctest.Wait()
+		got := in.titles()
+		if len(got) != 28 {
+			t.Fatalf("%d messages, want 20 warnings, 5 users and what there is about keys: %q", len(got), got)
+		}
+		for i, e := range about {
+			if got[25+i] != e.Title {
+				t.Errorf("%q was told, want %q", got[25+i], e.Title)
+			}
+		}
+
+		// The hour is full now, and what comes is told together.
+		a.Send(alert.LedgerUnwritable())
+		a.Send(alert.AuditBroken("disk full"))
+		synctest.Wait()
+		a.Send(alert.KeyRejected("sha256:87654321", "env", "401"))
+		a.Send(alert.ModelStopped("gpt-4o"))
+		a.Send(alert.SourceFailed("aws-sm", "timeout"))
+		disabled(10, 35)
+		time.Sleep(time.Minute + time.Second)
+		posts := in.at("ops.")
+		if len(posts) != 31 || posts[30].Title != "33 more alerts" {
+			t.Fatalf("%d messages, want 30 and a digest of 33: %q", len(posts), in.titles())
+		}
+		for _, want := range []string{about[0].Title, alert.ModelStopped("gpt-4o").Title, alert.SourceFailed("aws-sm", "").Title, "user-5 is disabled"} {
+			if !strings.Contains(posts[30].Text, "- "+want) {
+				t.Errorf("the digest does not name %q:\n%s", want, posts[30].Text)
+			}
+		}
+		if lines := strings.Count(posts[30].Text, "\n- "); lines != 20 {
+			t.Errorf("the digest has %d lines, want 20", lines)
 		}
 	})
 }

@@ -11,7 +11,8 @@ import (
 // What one receiver is burdened with.
 const (
 	perHour  = 30               // events
-	spared   = 10               // of them for what is critical
+	spared   = 10               // of them for what is critical,
+	perKind  = 5                // and of which there were fewer in the hour
 	inform   = 8                // of the others for what is merely good to know
 	maxQueue = perHour          // events that wait while it does not answer
 	giveUp   = 24 * time.Hour   // what is older is news no more
@@ -41,6 +42,7 @@ type receiver struct {
 type accepted struct {
 	at       time.Time
 	severity Severity
+	kind     string
 }
 
 // letter is a notice on its way to one receiver.
@@ -65,7 +67,7 @@ func (r *receiver) take(n *notice, now time.Time, change uint64) (queued bool) {
 	r.accepted = slices.DeleteFunc(r.accepted, func(a accepted) bool {
 		return now.Sub(a.at) >= time.Hour || a.at.After(now)
 	})
-	if !r.hasRoom(n.Event.Severity) {
+	if !r.hasRoom(n.Event) {
 		r.held.add(n.Event, now)
 		return false
 	}
@@ -73,24 +75,28 @@ func (r *receiver) take(n *notice, now time.Time, change uint64) (queued bool) {
 		r.held.add(n.Event, now)
 		return false
 	}
-	r.accepted = append(r.accepted, accepted{now, n.Event.Severity})
+	r.accepted = append(r.accepted, accepted{now, n.Event.Severity, n.Event.Kind})
 	r.queue = append(r.queue, &letter{notice: n, change: change})
 	return true
 }
 
 // hasRoom says whether the hour has a place left for such an event. What users do
-// all day, such as using up their budgets, must not take the warnings' places.
-func (r *receiver) hasRoom(severity Severity) bool {
-	if severity == Critical {
-		return len(r.accepted) < perHour
-	}
-	infos := 0
+// all day, such as using up their budgets, must not take the warnings' places; nor may
+// a crowd of them that is disabled take those of a key that leaked.
+func (r *receiver) hasRoom(e Event) bool {
+	infos, alike := 0, 0
 	for _, a := range r.accepted {
 		if a.severity == Info {
 			infos++
 		}
+		if a.kind == e.Kind {
+			alike++
+		}
 	}
-	return len(r.accepted) < perHour-spared && (severity > Info || infos < inform)
+	if len(r.accepted) >= perHour-spared {
+		return e.Severity == Critical && len(r.accepted) < perHour && alike < perKind
+	}
+	return e.Severity > Info || infos < inform
 }
 
 // makeRoom puts the oldest of what matters least aside, if it matters less.

@@ -136,16 +136,26 @@ func TestDigestsOutliveTheProcess(t *testing.T) {
 		for i := range 50 {
 			a.Send(warning(i))
 		}
+		other := alert.SourceFailed("aws-sm", "timeout")
+		a.Send(other)
 		synctest.Wait()
 		a.Close()
 		b := start(t, o)
-		if held := b.State()[0].Held; held != 30 {
-			t.Errorf("%d held after the restart, want 30", held)
+		if held := b.State()[0].Held; held != 31 {
+			t.Errorf("%d held after the restart, want 31", held)
+		}
+		for i := range 50 {
+			b.Send(warning(100 + i))
 		}
 		time.Sleep(time.Hour + time.Minute)
 		b.Close()
-		if got := in.titles(); got[len(got)-1] != "30 more alerts" {
-			t.Errorf("the last message is %q", got[len(got)-1])
+		posts := in.at("ops.")
+		last := posts[len(posts)-1]
+		if last.Title != "61 more alerts" {
+			t.Errorf("the last message is %q", last.Title)
+		}
+		if !strings.Contains(last.Text, "- "+other.Title) {
+			t.Errorf("the only one of its kind is not named after the restart:\n%s", last.Text)
 		}
 	})
 }

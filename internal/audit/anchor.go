@@ -17,15 +17,20 @@ type Anchor struct {
 // String leaves out when it was told: that is no part of the line.
 func (a Anchor) String() string { return strconv.FormatInt(a.Seq, 10) + ":" + a.Head }
 
-// ParseAnchor reads "seq:hash", as the program's log has it, or "seq:hash@time" with
-// the day, or the RFC 3339 time, of the line of the program's log.
+// Dated is a with the day, UTC, on which it was told: what the program's log has, and
+// ParseAnchor reads.
+func (a Anchor) Dated() string { return a.String() + "@" + a.At.UTC().Format(time.DateOnly) }
+
+// ParseAnchor reads "seq:hash@day", as the program's log has it, also with an RFC 3339
+// time for the day. Without either it cannot tell a line that retention took from one
+// that somebody else did.
 func ParseAnchor(s string) (Anchor, error) {
 	text, told, timed := strings.Cut(strings.TrimSpace(s), "@")
 	number, hash, _ := strings.Cut(text, ":")
 	seq, err := strconv.ParseInt(number, 10, 64)
 	l, ok := parseLink(seq, strings.ToLower(hash))
 	if err != nil || !ok || seq < 0 {
-		return Anchor{}, fmt.Errorf("%q is not an anchor: copy one from the server's log, like 1234:9f86d081… (a number, a colon, 64 hex digits)", bounded(s, maxText))
+		return Anchor{}, fmt.Errorf("%q is not an anchor: copy what a line with the event audit_anchor has as its anchor in the server's log, like 1234:9f86d081…@2026-11-22 (a number, a colon, 64 hex digits, @ and the day)", bounded(s, maxText))
 	}
 	a := Anchor{Seq: seq, Head: l.String()}
 	if !timed {

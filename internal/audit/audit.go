@@ -1,7 +1,7 @@
 // Package audit says what happened: one line per request of a known caller and
-// per act of an operator, never a prompt, an answer, a token or a key. Only calls that
-// were turned away before anything was asked share one, which counts them, once they
-// come by the dozen ([Log.Turned]).
+// per act of an operator, never a prompt, an answer, a token or a key. Only requests
+// that asked nothing of OpenAI share one, which counts them, once they come by the
+// dozen ([Log.Turned]).
 //
 // The lines stand in one file per UTC day of writing, 2026-11-22.jsonl, which are
 // only appended to. Each is a JSON object that ends with "prev", the hash of the

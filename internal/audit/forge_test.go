@@ -171,4 +171,20 @@ func TestAnchorsAreReadWithTheirTime(t *testing.T) {
 			t.Errorf("%q was read as %v", told, a.At)
 		}
 	}
+	if _, err := audit.ParseAnchor("seq=12 head=" + strings.Repeat("ab", 32)); err == nil || !strings.Contains(err.Error(), "9f86d081…@2026-11-22") {
+		t.Errorf("what is no anchor: %v, want the form with the day, without which a line that was taken away passes for an old one", err)
+	}
+}
+
+// TestAnchorIsReadAsItIsLogged, whatever the zone of the clock.
+func TestAnchorIsReadAsItIsLogged(t *testing.T) {
+	at := time.Date(2026, 11, 21, 23, 30, 0, 0, time.FixedZone("", -3600))
+	a := audit.Anchor{Seq: 12, Head: strings.Repeat("ab", 32), At: at}
+	if want := a.String() + "@2026-11-22"; a.Dated() != want {
+		t.Errorf("logged as %s, want %s", a.Dated(), want)
+	}
+	got, err := audit.ParseAnchor(a.Dated())
+	if err != nil || got.String() != a.String() || !got.At.Equal(time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("%s is read as %v at %v, %v", a.Dated(), got, got.At, err)
+	}
 }

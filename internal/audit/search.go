@@ -35,10 +35,14 @@ func (u *Unreadable) Error() string {
 	return fmt.Sprintf("%d lines cannot be read, one of them in %s: verify the audit log", u.Lines, u.File)
 }
 
+// ErrEnough is what visit returns to end a Search that has gone well so far: what it
+// passed over on the way is told nevertheless.
+var ErrEnough = errors.New("enough")
+
 // Search gives visit the records that q asks for, the newest first, until visit
-// returns an error, which Search returns. It reads the files as they are: beside a
-// running server (a line is there 20 ms after it was queued, if nobody waited) and
-// without one.
+// returns an error, which Search returns unless it is ErrEnough. It reads the files as
+// they are: beside a running server (a line is there 20 ms after it was queued, if
+// nobody waited) and without one.
 func Search(ctx context.Context, dir string, q Query, visit func(Record) error) error {
 	files, err := dayFiles(dir)
 	if err != nil {
@@ -53,7 +57,7 @@ func Search(ctx context.Context, dir string, q Query, visit func(Record) error) 
 			continue
 		}
 		err := s.file(ctx, filepath.Join(dir, name))
-		if errors.Is(err, errEnough) {
+		if errors.Is(err, ErrEnough) {
 			break
 		}
 		if err != nil {
@@ -71,8 +75,6 @@ func Search(ctx context.Context, dir string, q Query, visit func(Record) error) 
 // of interest. The other end has no such rule: a call that a crash cut off is
 // written when the next server starts.
 const clockSlack = time.Hour
-
-var errEnough = errors.New("enough")
 
 type searcher struct {
 	q      Query
@@ -159,7 +161,7 @@ func (s *searcher) line(path string, line []byte) error {
 		return err
 	}
 	if s.found == s.q.Limit {
-		return errEnough
+		return ErrEnough
 	}
 	return nil
 }

@@ -114,6 +114,28 @@ func TestSearchPassesOverWhatItCannotRead(t *testing.T) {
 	}
 }
 
+// TestSearchThatHasEnoughTellsWhatItPassedOver, and not what lies beyond.
+func TestSearchThatHasEnoughTellsWhatItPassedOver(t *testing.T) {
+	dir := written(t, 4)
+	path := theFile(t, dir)
+	text := string(content(t, path))
+	for _, id := range []string{"id-1", "id-3"} {
+		text = strings.Replace(text, `"id":"`+id+`"`, `"id":"`+id, 1)
+	}
+	put(t, path, []byte(text))
+	for enough, want := range map[string]string{"id-0": "<nil>", "id-2": "1 lines cannot be read", "": "2 lines cannot be read"} {
+		err := audit.Search(t.Context(), dir, audit.Query{Oldest: true, Kind: audit.Request}, func(r audit.Record) error {
+			if r.ID == enough {
+				return audit.ErrEnough
+			}
+			return nil
+		})
+		if !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("enough at %q: %v, want %s", enough, err, want)
+		}
+	}
+}
+
 // Lines of any length, in files of any size, come back the same from both ends.
 func TestBothDirectionsSeeTheSameLines(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	ownLines  = 1_000  // a minute, of a user refused with a code
+	ownLines  = 60     // a minute, of a user and a code
 	maxTurned = 10_000 // users and codes that are told apart in a minute
 )
 
-// Turned takes a refusal of a known user before anything was asked: they are disabled,
-// too fast, or the server is full. The first 1,000 of a user, code and minute get a
-// line each, as with Request and wait; the others of that minute are counted and share one, which
-// is written when the minute is over and at Close: a request's record with Count, and
-// only what they have in common. So a user with a valid token cannot fill the disk, and
-// nothing goes uncounted, except that kill -9 loses the count of the minute. Beyond
-// 10,000 users and codes in a minute, all others share one line for each code, which
-// names nobody.
+// Turned takes a request of a known user for which nothing was asked of OpenAI: it was
+// refused, or looked at what is left and what there is. The first 60 of a user, code and
+// minute (none is a code) get a line each, as with Request and wait; the others of that
+// minute are counted and share one, which is written when the minute is over and at
+// Close: a request's record with Count, and only what they have in common. So a user
+// with a valid token, disabled or not, cannot fill the disk, and nothing goes uncounted,
+// except that kill -9 loses the count of the minute. Beyond 10,000 users and codes in a
+// minute, all others share one line for each outcome and code, which names nobody.
 func (l *Log) Turned(r *Record) {
 	now := l.opts.Now()
 	own, over := l.turned.count(r, now, l.opts.own)
@@ -35,18 +35,21 @@ func (l *Log) Turned(r *Record) {
 
 type who struct{ user, code string }
 
-// sum is what one user was refused with one code.
+// how is how a request ended.
+type how struct{ outcome, code string }
+
+// sum is the requests of one user that ended with one code.
 type sum struct {
 	own    int64  // lines of their own
 	record Record // of the others
 }
 
-// turned counts refusals of known users for a minute.
+// turned counts for a minute what known users did for nothing.
 type turned struct {
 	mu     sync.Mutex
 	minute time.Time
 	sums   map[who]*sum
-	others map[string]int64 // by code
+	others map[how]int64
 	ended  bool
 }
 
@@ -64,7 +67,7 @@ func (t *turned) count(r *Record, now time.Time, most int64) (own bool, over []R
 	s := t.sums[key]
 	if s == nil {
 		if len(t.sums) >= maxTurned {
-			t.stranger(r.Code)
+			t.stranger(how{outcomeOf(r), r.Code})
 			return false, over
 		}
 		s = &sum{}
@@ -76,7 +79,7 @@ func (t *turned) count(r *Record, now time.Time, most int64) (own bool, over []R
 	}
 	if s.record.Count == 0 {
 		s.record = Record{
-			Kind: Request, Time: t.minute, Outcome: cmp.Or(r.Outcome, Denied), Code: kept(r.Code), Status: r.Status,
+			Kind: Request, Time: t.minute, Outcome: outcomeOf(r), Code: kept(r.Code), Status: r.Status,
 			User: kept(r.User), Issuer: kept(r.Issuer), UserKey: kept(r.UserKey), Plan: kept(r.Plan),
 		}
 	}
@@ -87,11 +90,13 @@ func (t *turned) count(r *Record, now time.Time, most int64) (own bool, over []R
 // kept is a text that outlives its request: no more of it than a line has.
 func kept(s string) string { return strings.Clone(bounded(s, maxText)) }
 
-func (t *turned) stranger(code string) {
-	if _, known := t.others[code]; !known && len(t.others) >= maxCodes {
-		code = otherCodes
+func outcomeOf(r *Record) string { return cmp.Or(r.Outcome, Denied) }
+
+func (t *turned) stranger(end how) {
+	if _, known := t.others[end]; !known && len(t.others) >= maxCodes {
+		end = how{Denied, otherCodes}
 	}
-	t.others[strings.Clone(code)]++
+	t.others[how{strings.Clone(end.outcome), strings.Clone(end.code)}]++
 }
 
 // turn gives the sums of a minute that is over.
@@ -112,6 +117,10 @@ func (t *turned) end(now time.Time) []Record {
 	return t.take(now)
 }
 
+func (h how) compare(to how) int {
+	return cmp.Or(cmp.Compare(h.code, to.code), cmp.Compare(h.outcome, to.outcome))
+}
+
 func (t *turned) take(now time.Time) (records []Record) {
 	for _, s := range t.sums {
 		if s.record.Count > 0 {
@@ -121,12 +130,12 @@ func (t *turned) take(now time.Time) (records []Record) {
 	slices.SortFunc(records, func(a, b Record) int {
 		return cmp.Or(cmp.Compare(a.UserKey, b.UserKey), cmp.Compare(a.User, b.User), cmp.Compare(a.Code, b.Code))
 	})
-	for _, code := range slices.Sorted(maps.Keys(t.others)) {
+	for _, end := range slices.SortedFunc(maps.Keys(t.others), how.compare) {
 		records = append(records, Record{
-			Kind: Request, Time: t.minute, Outcome: Denied, Code: code, Count: t.others[code], Why: "of further users",
+			Kind: Request, Time: t.minute, Outcome: end.outcome, Code: end.code, Count: t.others[end], Why: "of further users",
 		})
 	}
-	t.sums, t.others = map[who]*sum{}, map[string]int64{}
+	t.sums, t.others = map[who]*sum{}, map[how]int64{}
 	t.minute = now.Truncate(time.Minute)
 	return records
 }

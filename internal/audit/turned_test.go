@@ -105,6 +105,52 @@ func TestManyUsersCannotFillTheTable(t *testing.T) {
 	}
 }
 
+// Reading what is left costs nothing, and so is as good for filling the disk as being
+// refused is: 2,500 of them made a megabyte in a second.
+func TestWhatAUserReadsForNothingIsCountedByTheMinute(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, audit.Options{Dir: dir, Now: newClock(firstDay).Now})
+	read := func(user string) *audit.Record {
+		return &audit.Record{User: user, UserKey: "u_" + user, Endpoint: "/api/usage/me", Status: 200, Outcome: audit.OK}
+	}
+	for range 2_500 {
+		l.Turned(read("ana"))
+		l.Turned(refusal("ana", "invalid_prompt"))
+	}
+	shut(t, l)
+	lines, sums := counted(t, dir)
+	if diff := cmp.Diff(map[string]int64{"ana ": 2_500, "ana invalid_prompt": 2_500}, sums); diff != "" || lines != 2*61 {
+		t.Errorf("%d lines, want 60 and one with the count of each; they count (-want +got):\n%s", lines, diff)
+	}
+	for _, r := range search(t, dir, audit.Query{Kind: audit.Request}) {
+		if r.Code == "" && (r.Outcome != audit.OK || r.Status != 200) {
+			t.Errorf("what was answered stands as %+v", r)
+		}
+	}
+}
+
+func TestWhatFurtherUsersReadIsNoRefusal(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, audit.Options{Dir: dir, Now: newClock(firstDay).Now}.WithRoom(20_000))
+	for i := range 10_000 {
+		l.Turned(refusal(fmt.Sprint("user-", i), "disabled"))
+	}
+	for range 3 {
+		l.Turned(&audit.Record{User: "late", Status: 200, Outcome: audit.OK})
+		l.Turned(refusal("late", "disabled"))
+	}
+	shut(t, l)
+	got := map[string]int64{}
+	for _, r := range search(t, dir, audit.Query{Kind: audit.Request}) {
+		if r.Why != "" {
+			got[r.Outcome+" "+r.Code] += r.Count
+		}
+	}
+	if diff := cmp.Diff(map[string]int64{"ok ": 3, "refused disabled": 3}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestNoRefusalGoesUncounted(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, audit.Options{Dir: dir}.WithOwnLines(20))

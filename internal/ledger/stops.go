@@ -92,7 +92,7 @@ func (b *batch) refuses(r *Request) error {
 }
 
 // disable keeps to what [Ledger.Disable] says. Money is not touched.
-func (b *batch) disable(r DisableRequest) error {
+func (b *batch) disable(r DisableRequest) (anew bool, err error) {
 	mark := everythingMark
 	if !r.Everything {
 		mark = userMark(r.User.Key)
@@ -102,8 +102,9 @@ func (b *batch) disable(r DisableRequest) error {
 		until = b.at.Add(r.For + time.Millisecond - 1).UnixMilli()
 	}
 	s := b.stop(mark)
-	if s.inForce(b.at) && r.By == ByWatch && (s.until == 0 || until != 0 && until <= s.until) {
-		return nil
+	longer := s.inForce(b.at) && r.By == ByWatch
+	if longer && (s.until == 0 || until != 0 && until <= s.until) {
+		return false, nil
 	}
 	s.begin(b.at, until, r.By, r.Why)
 	if r.User.Issuer != "" || r.User.ID != "" {
@@ -111,8 +112,10 @@ func (b *batch) disable(r DisableRequest) error {
 	} else if s.user == (User{}) {
 		s.user = nameOf(b.tx, r.User.Key)
 	}
-	b.turned(s, true, r.By, r.Why)
-	return b.putStop(s)
+	if b.switched = true; !longer { // that it goes on is no news: who is stopped was told
+		b.turned(s, true, r.By, r.Why)
+	}
+	return !longer, b.putStop(s)
 }
 
 // enable reports whether the stop was in force.

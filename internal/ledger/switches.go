@@ -88,12 +88,26 @@ func invalid(param, format string, args ...any) error {
 // Disable stops a user or everything. Once it returned no reserve that begins
 // later succeeds, here and after a restart; holds that are open may still be used
 // and ended. An operator's word replaces what was said before; the watch can only
-// make a stop longer.
+// make a stop longer, which is no event.
 func (l *Ledger) Disable(ctx context.Context, r DisableRequest) error {
+	_, err := l.DisableAnew(ctx, r)
+	return err
+}
+
+// DisableAnew is Disable, and reports whether there is something to tell: not if the
+// watch made a stop that was in force longer, or left it as it was.
+func (l *Ledger) DisableAnew(ctx context.Context, r DisableRequest) (anew bool, err error) {
 	if err := r.check(); err != nil {
-		return err
+		return false, err
 	}
-	return l.look(ctx, func(b *batch) error { return b.disable(r) })
+	err = l.look(ctx, func(b *batch) (err error) {
+		anew, err = b.disable(r)
+		return err
+	})
+	if err != nil {
+		return false, err // see Standing
+	}
+	return anew, nil
 }
 
 // Enable reports whether it was stopped. A model's overshoots are forgotten.

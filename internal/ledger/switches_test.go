@@ -82,6 +82,55 @@ func TestWhatHasEndedIsRemovedAndToldOnce(t *testing.T) {
 	})
 }
 
+// Else somebody who goes on is disabled again and again, with an alert each time.
+func TestTheWatchTellsOnceOfAStop(t *testing.T) {
+	for name, first := range map[string]ledger.DisableRequest{
+		"of its own":     {For: time.Hour, By: ledger.ByWatch, Why: "too much"},
+		"an operator's":  {By: "cli", Why: "her token was stolen"},
+		"a short word":   {For: time.Minute, By: "cli"},
+		"of everything":  {Everything: true, For: time.Hour, By: ledger.ByWatch},
+		"for everything": {Everything: true, By: "cli"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var events collected[ledger.Event]
+				l := open(t, ledger.Options{Dir: t.TempDir(), Event: events.add})
+				if !first.Everything {
+					first.User = user(1)
+				}
+				if !must(t, of(l.DisableAnew(t.Context(), first))) {
+					t.Error("the first is no news")
+				}
+				again := first
+				again.For, again.By, again.Why = time.Hour, ledger.ByWatch, "goes on"
+				for range 30 {
+					if must(t, of(l.DisableAnew(t.Context(), again))) {
+						t.Fatal("the watch's next word is news")
+					}
+					time.Sleep(time.Second)
+				}
+				if told := events.take(); len(told) != 1 || told[0].By != first.By {
+					t.Errorf("told of %d stops, want the first alone", len(told))
+				}
+				time.Sleep(time.Hour - 2*time.Second)
+				if l.Stopped(user(1).Key) == nil {
+					t.Error("the stop was not made longer")
+				}
+				by := first
+				by.By, by.For = "cli", 2*time.Hour
+				if !must(t, of(l.DisableAnew(t.Context(), by))) || len(events.take()) != 1 {
+					t.Error("an operator's word about somebody who is stopped is no news")
+				}
+				time.Sleep(2*time.Hour + time.Minute)
+				events.take() // its end
+				if !must(t, of(l.DisableAnew(t.Context(), again))) || len(events.take()) != 1 {
+					t.Error("after the end of the first, the next is no news")
+				}
+			})
+		})
+	}
+}
+
 func TestAnOvershootOutlastsADisableWithAnEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := open(t, ledger.Options{Dir: t.TempDir()})

@@ -99,6 +99,9 @@ func (c *stateCollector) collectBooks(ctx context.Context, s scrape) bool {
 		s.account("day", books.Day)
 		s.account("month", books.Month)
 		s.gauge(s.holds, float64(books.Holds))
+		s.gauge(s.switches, float64(books.Stopped.Users), "users")
+		s.gauge(s.switches, float64(books.Stopped.Models), "models")
+		s.gauge(s.switches, truth(books.Stopped.Everything), "everything")
 	}
 	return ok
 }
@@ -152,9 +155,6 @@ func (s scrape) write(now State, books bool) {
 		s.counter(s.alerts, r.Failed, r.Name, "failed")
 		s.counter(s.alerts, r.Dropped, r.Name, "dropped")
 	}
-	s.gauge(s.switches, float64(now.Stopped.Users), "users")
-	s.gauge(s.switches, float64(now.Stopped.Models), "models")
-	s.gauge(s.switches, truth(now.Stopped.Everything), "everything")
 }
 
 // maxKeys is how many keys are shown one by one; a keyring has fewer.

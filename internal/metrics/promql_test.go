@@ -38,7 +38,7 @@ var (
 
 	// functions and the kinds of their arguments, as expr says them.
 	functions = map[string]string{
-		"rate": "r", "increase": "r", "max_over_time": "r", "min_over_time": "r", "avg_over_time": "r",
+		"rate": "r", "increase": "r", "max_over_time": "r", "last_over_time": "r", "min_over_time": "r", "avg_over_time": "r",
 		"histogram_quantile": "ni", "absent": "i", "scalar": "i", "time": "", "hour": "", "minute": "",
 		"day_of_month": "", "days_in_month": "",
 	}

@@ -40,7 +40,7 @@ func options() metrics.Options {
 var someBooks = metrics.Books{
 	Day:   metrics.Account{Cap: 4 * money.Dollar, Used: 5 * money.Dollar, Open: money.Dollar / 2},
 	Month: metrics.Account{Cap: 20 * money.Dollar, Used: 12*money.Dollar + 1, Open: money.Dollar / 2},
-	Holds: 3,
+	Holds: 3, Stopped: metrics.Stopped{Users: 2, Everything: true},
 }
 
 func someState() metrics.State {
@@ -53,7 +53,6 @@ func someState() metrics.State {
 		},
 		Audit: errors.New("disk full"), AuditRecords: 100, AuditLost: 4,
 		Receivers: []metrics.Receiver{{Name: "slack", Delivered: 3, Failed: 1}},
-		Stopped:   metrics.Stopped{Users: 2, Everything: true},
 	}
 }
 

@@ -19,6 +19,7 @@ type Sources struct {
 type Books struct {
 	Day, Month Account
 	Holds      int // reservations under way
+	Stopped    Stopped
 }
 
 // Account is one window. Open, what is held for calls under way, is a part of
@@ -39,7 +40,6 @@ type State struct {
 	AuditRecords, AuditLost int64 // since the start
 
 	Receivers []Receiver
-	Stopped   Stopped
 }
 
 // Limiter is one table of keys; they have few names, all of them ours.

@@ -79,6 +79,9 @@ func (b Books) ask(ctx context.Context, web *http.Client, query url.Values) ([]b
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return nil, fmt.Errorf("OpenAI refuses the key (%d): costs are shown to an admin key of the organisation only (https://platform.openai.com/settings/organization/admin-keys)", resp.StatusCode)
 	default:
+		if code := resp.StatusCode; code/100 == 4 && code != http.StatusTooManyRequests { // the same question gets the same answer
+			return nil, fmt.Errorf("OpenAI answered %d when asked for the costs of project %q: is --project (or OPENAI_PROJECT) right, and OPENAI_BASE_URL?", code, b.Project)
+		}
 		return nil, fmt.Errorf("OpenAI answered %d when asked for its costs; try again later", resp.StatusCode)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPage+1))
@@ -91,7 +94,9 @@ func (b Books) ask(ctx context.Context, web *http.Client, query url.Values) ([]b
 	return body, nil
 }
 
-// readPage reads one page of daily buckets.
+// readPage reads one page of daily buckets. A page that does not say where the books
+// go on, or that they end, is no end: what is missing there would look like a day on
+// which nothing was spent elsewhere.
 func readPage(body []byte) (days []Day, next string, err error) {
 	var page struct {
 		Object string `json:"object"`
@@ -104,10 +109,10 @@ func readPage(body []byte) (days []Day, next string, err error) {
 				} `json:"amount"`
 			} `json:"results"`
 		} `json:"data"`
-		HasMore bool    `json:"has_more"`
-		Next    *string `json:"next_page"`
+		HasMore *bool  `json:"has_more"`
+		Next    string `json:"next_page"`
 	}
-	if err := json.Unmarshal(body, &page); err != nil || page.Object != "page" {
+	if err := json.Unmarshal(body, &page); err != nil || page.Object != "page" || page.Data == nil || page.HasMore == nil {
 		return nil, "", errors.New("OpenAI's costs cannot be read: they are not the page of buckets that it documents")
 	}
 	for _, bucket := range page.Data {
@@ -129,10 +134,13 @@ func readPage(body []byte) (days []Day, next string, err error) {
 		}
 		days = append(days, day)
 	}
-	if page.HasMore && page.Next != nil {
-		next = *page.Next
+	if !*page.HasMore {
+		return days, "", nil
 	}
-	return days, next, nil
+	if page.Next == "" {
+		return nil, "", errors.New("OpenAI's costs break off: it has more of them, and does not say where. Try again later; if that does not help, is OPENAI_BASE_URL right?")
+	}
+	return days, page.Next, nil
 }
 
 const latest = 1 << 36 // the year 4147

@@ -60,12 +60,53 @@ func TestErrorsTellNothing(t *testing.T) {
 		"no end": func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, `{"object":"page","data":[],"has_more":true,"next_page":"again"}`)
 		},
+		"no such project": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(400)
+			fmt.Fprint(w, "not with "+adminKey)
+		},
 	} {
 		web := httptest.NewServer(answer)
 		days, err := reconcile.Books{BaseURL: web.URL, AdminKey: secret.New(adminKey), Project: "p"}.Costs(context.Background(), time.Now())
 		web.Close()
 		if err == nil || strings.Contains(err.Error(), "test-admin") {
 			t.Errorf("%s: %v, %v", name, days, err)
+		}
+	}
+}
+
+// A page that breaks off must not be taken for the end of the books: what is missing
+// would look as if nothing had been billed.
+func TestBooksThatBreakOffAreNoEnd(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ page, told string }{
+		"more, at no page":      {`{"object":"page","data":[],"has_more":true,"next_page":null}`, "break off"},
+		"more, at an empty one": {`{"object":"page","data":[],"has_more":true,"next_page":""}`, "break off"},
+		"more, unsaid where":    {`{"object":"page","data":[],"has_more":true}`, "break off"},
+		"unsaid whether more":   {`{"object":"page","data":[]}`, "cannot be read"},
+		"no days":               {`{"object":"page","has_more":false,"next_page":null}`, "cannot be read"},
+		"no days but null":      {`{"object":"page","data":null,"has_more":false}`, "cannot be read"},
+	} {
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, c.page) }))
+		days, err := reconcile.Books{BaseURL: web.URL, AdminKey: secret.New(adminKey), Project: "p"}.Costs(t.Context(), time.Now())
+		web.Close()
+		if err == nil || !strings.Contains(err.Error(), c.told) {
+			t.Errorf("%s: %v, %v; want an error with %q", name, days, err, c.told)
+		}
+	}
+}
+
+// Waiting helps against an outage, and not against a question that is wrong.
+func TestOnlyWhatPassesIsTriedAgainLater(t *testing.T) {
+	t.Parallel()
+	for status, told := range map[int]string{
+		400: `project "proj_typo": is --project (or OPENAI_PROJECT) right`, 404: "and OPENAI_BASE_URL?",
+		429: "try again later", 500: "try again later", 503: "try again later", 401: "admin key",
+	} {
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		_, err := reconcile.Books{BaseURL: web.URL, AdminKey: secret.New(adminKey), Project: "proj_typo"}.Costs(t.Context(), time.Now())
+		web.Close()
+		if err == nil || !strings.Contains(err.Error(), told) || strings.Contains(err.Error(), "later") != (told == "try again later") {
+			t.Errorf("%d: %v, want %q", status, err, told)
 		}
 	}
 }

@@ -30,6 +30,7 @@ func (s *Server) account(x *exchange, r *http.Request) {
 	s.tally.count(scope, e)
 	s.count(r, scope, e)
 	s.see(scope, e)
+	s.hearProvider(scope, e.at)
 }
 
 // ending is how a request ended, in a few words.
@@ -93,8 +94,10 @@ func (scope *Scope) charged() money.USD {
 func (scope *Scope) unproven() money.USD { return scope.charged() - scope.Cost }
 
 // record writes a line of the audit log. Who has no name is counted, and no more: a
-// flood must not fill the disk. A call that was paid for need not wait for its line,
-// since its hold is on disk and says that one is due.
+// flood must not fill the disk. Nor must that of a known user, with a token that was
+// stolen: only what may have reached OpenAI surely has a line of its own, for money and
+// limits bound that. Such a call need not wait for its line, since its hold is on disk
+// and says that one is due.
 func (s *Server) record(r *http.Request, scope *Scope, e ending) {
 	switch {
 	case s.audit == nil:
@@ -117,20 +120,14 @@ func (s *Server) record(r *http.Request, scope *Scope, e ending) {
 		if scope.IP.IsValid() {
 			rec.IP = scope.IP.String()
 		}
-		if scope.bill != nil {
-			rec.Model = scope.bill.q.model
-		}
-		if scope.bill == nil && turnedAway[e.code] {
+		if scope.bill == nil {
 			s.audit.Turned(&rec)
 			return
 		}
-		s.audit.Request(&rec, scope.bill == nil)
+		rec.Model = scope.bill.q.model
+		s.audit.Request(&rec, false)
 	}
 }
-
-// turnedAway are the codes of a known user whom nothing was asked for: in a flood of
-// them, not each has a line.
-var turnedAway = map[string]bool{"disabled": true, "rate_limited": true, "too_many_streams": true, "overloaded": true, "unavailable": true}
 
 // count adds the request to the metrics.
 func (s *Server) count(r *http.Request, scope *Scope, e ending) {
@@ -150,14 +147,20 @@ func (s *Server) count(r *http.Request, scope *Scope, e ending) {
 	s.metrics.Request(seen)
 }
 
-// see shows the request to the watch.
+// see shows the request to the watch, but not what somebody goes on to read whom a
+// switch has stopped: they would be disabled anew as long as they do. What was asked
+// before counts, for it has cost what it has.
 func (s *Server) see(scope *Scope, e ending) {
 	if s.watch == nil || scope.Caller.ID == "" {
 		return
 	}
+	free := scope.bill == nil
+	if free && s.ledger.StoppedUser(scope.Caller.Pseudonym, scope.Caller.ID) != nil {
+		return
+	}
 	s.watch.See(watch.Seen{
 		Key: scope.Caller.Pseudonym, Issuer: scope.Caller.Issuer, ID: scope.Caller.ID,
-		IP: scope.IP, At: e.at, Refused: e.outcome == refused && scope.bill == nil, Code: e.code, // by us, not by OpenAI
+		IP: scope.IP, At: e.at, Refused: e.outcome == refused && free, Free: free, Code: e.code, // by us, not by OpenAI
 		Proven: scope.Cost, Unproven: scope.unproven(),
 	})
 }

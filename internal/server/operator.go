@@ -41,7 +41,7 @@ func (s *Server) door(next http.Handler) http.Handler {
 		switch {
 		case s.operator.HasPage(r.URL.Path) && ok:
 			s.operator.Pages.ServeHTTP(w, r)
-		case s.operator.HasPage(r.URL.Path) && browses(r):
+		case s.operator.HasPage(r.URL.Path) && browses(r) && !scope.guessed: // no browser shows a token there
 			strangers.ServeHTTP(w, r)
 		case ok:
 			s.operator.Behind.ServeHTTP(w, r)

@@ -67,6 +67,10 @@ type Parts struct {
 
 	Playground http.Handler // at / and /playground/; nil is none
 
+	// ProviderRefuses is told that OpenAI takes nothing from us, and in what words, once
+	// a minute while calls show it; it returns at once. Nil tells nobody.
+	ProviderRefuses func(ProviderRefusal, error)
+
 	Log *slog.Logger
 }
 
@@ -91,6 +95,9 @@ type Server struct {
 	breaker  *gobreaker.TwoStepCircuitBreaker[any]
 	draining atomic.Int64
 
+	providerRefuses func(ProviderRefusal, error)
+	refusing        refusing
+
 	tally    *tally
 	running  running
 	inFlight atomic.Int64
@@ -105,7 +112,7 @@ type Server struct {
 func New(cfg Config, p Parts) *Server {
 	s := &Server{
 		cfg: cfg, verifier: p.Verifier, ledger: p.Ledger, upstream: p.Upstream, detector: p.Detector, log: p.Log,
-		audit: p.Audit, metrics: p.Metrics, watch: p.Watch, operator: p.Operator, playground: p.Playground,
+		audit: p.Audit, metrics: p.Metrics, watch: p.Watch, operator: p.Operator, playground: p.Playground, providerRefuses: p.ProviderRefuses,
 		tiers: tiers{byName: map[string]*tier{}}, breaker: newBreaker(cfg.Breaker),
 		tally:    newTally(),
 		spending: newLimits(cfg.RateIP),

@@ -18,6 +18,7 @@ type State struct {
 	Streams  int64
 	Added    Latency // by us: the time of a request less what was waited for OpenAI
 	Breaker  string  // closed, half-open, open; "" is off
+	Refuses  ProviderRefusal
 	Limiters map[string]int
 }
 
@@ -35,6 +36,7 @@ func (s *Server) State() State {
 	if s.cfg.Breaker.Failures > 0 {
 		state.Breaker = s.breaker.State().String()
 	}
+	state.Refuses = s.refusing.now()
 	state.Limiters = map[string]int{
 		"ip":        s.spending.narrow.Len(),
 		"ip_others": s.others.narrow.Len(),

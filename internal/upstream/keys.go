@@ -167,6 +167,14 @@ func (k *key) later() {
 	k.next = time.Now().Add(k.pause)
 }
 
+// sooner has the next try come within the shortest pause.
+func (k *key) sooner() {
+	k.pause = min(k.pause, firstPause)
+	if soon := time.Now().Add(firstPause); k.next.After(soon) {
+		k.next = soon
+	}
+}
+
 func (k *key) state(active bool) KeyState {
 	s := KeyState{
 		Fingerprint: k.fingerprint, Source: k.Source, Since: k.Since,

@@ -21,7 +21,8 @@ var ErrKeysKept = errors.New("the keys in force stay")
 // and one that OpenAI refuses is told and quarantined.
 //
 // Calls under way finish under the key they began with; a key that is not in the set
-// gets no new ones. A set that is in force already changes nothing.
+// gets no new ones. A set that is in force already changes nothing, and tries nothing:
+// for that there is Retry.
 func (c *Client) Replace(ctx context.Context, keys []Key) error {
 	r := c.ring
 	if err := r.turn.Acquire(ctx, 1); err != nil {

@@ -20,6 +20,56 @@ const (
 // together is how many keys are tried at once.
 const together = 4
 
+// Retry tries the quarantined keys at once, and waits for what comes of it, or for the
+// end of ctx. It reports whether there were any. Those that are refused again begin anew
+// with the shortest pause. It is for an operator who knows that OpenAI's trouble is over:
+// to read a source again is no reason to ask OpenAI.
+func (c *Client) Retry(ctx context.Context) bool {
+	r := c.ring
+	if r.turn.Acquire(ctx, 1) != nil {
+		return false
+	}
+	defer r.turn.Release(1)
+	over := make(chan struct{})
+	r.mu.Lock()
+	keys := r.pardon()
+	if len(keys) > 0 {
+		r.done.Go(func() {
+			defer close(over)
+			for some := range slices.Chunk(keys, together) {
+				r.judgeAll(some)
+			}
+		})
+	}
+	r.mu.Unlock()
+	if len(keys) == 0 {
+		return false
+	}
+	select {
+	case <-over:
+	case <-ctx.Done():
+	}
+	return true
+}
+
+// pardon returns the quarantined keys, whose pauses begin anew. Someone holds the lock.
+func (r *ring) pardon() (keys []*key) {
+	if r.ctx.Err() != nil {
+		return nil
+	}
+	for _, k := range r.keys {
+		if !k.good() {
+			k.pause = 0
+			k.next = time.Now().Add(firstPause) // by then whoever asks for them now is done
+			keys = append(keys, k)
+		}
+	}
+	if len(keys) > 0 {
+		r.mend()
+	}
+	return keys
+}
+
 // mend sees to it that someone tries the keys that are due, now or later. Someone
 // holds the lock.
 func (r *ring) mend() {
@@ -45,11 +95,7 @@ func (r *ring) revive() {
 			return
 		}
 		if len(keys) > 0 {
-			var tries sync.WaitGroup
-			for _, k := range keys {
-				tries.Go(func() { r.judge(k) })
-			}
-			tries.Wait()
+			r.judgeAll(keys)
 			continue
 		}
 		timer := time.NewTimer(wait)
@@ -95,6 +141,15 @@ func (r *ring) due() (now []*key, wait time.Duration) {
 		return 1
 	})
 	return now[:min(len(now), together)], wait
+}
+
+// judgeAll tries keys at once.
+func (r *ring) judgeAll(keys []*key) {
+	var tries sync.WaitGroup
+	for _, k := range keys {
+		tries.Go(func() { r.judge(k) })
+	}
+	tries.Wait()
 }
 
 // judge tries k and draws the conclusion.

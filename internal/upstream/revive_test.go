@@ -148,6 +148,93 @@ func TestWithoutAnyKeyTheFirstThatWorksIsUsed(t *testing.T) {
 	})
 }
 
+// TestAnOutageDoesNotOutlastItself: where OpenAI refuses every key for a while, one is
+// back within a minute of the end, however long it took.
+func TestAnOutageDoesNotOutlastItself(t *testing.T) {
+	for _, names := range [][]string{{"a"}, {"a", "b"}} {
+		synctest.Test(t, func(t *testing.T) {
+			tr := proven(t, refusedKey, names...)
+			happened := func() (tries, events int) {
+				synctest.Wait()
+				tr.mu.Lock()
+				defer tr.mu.Unlock()
+				tries, events = len(tr.tries), len(tr.events)
+				tr.tries, tr.events = nil, nil
+				return tries, events
+			}
+			tr.ring.refused(tr.ring.keys[0])
+			time.Sleep(5 * time.Hour) // one that was refused for so long is tried once an hour
+			tr.ring.refused(tr.ring.keys[len(names)-1])
+			happened()
+			time.Sleep(40*time.Minute + time.Second)
+			if n, _ := happened(); tr.ring.active.Load() != nil || n != 40*len(names) {
+				t.Errorf("%d keys: %d tries in 40 minutes without a key, want one a minute for each", len(names), n)
+			}
+			tr.now(works)
+			time.Sleep(time.Minute)
+			if _, n := happened(); tr.ring.active.Load() == nil || n != len(names) {
+				t.Errorf("%d keys: a minute after the end %d of them are back", len(names), n)
+			}
+		})
+	}
+}
+
+// TestRetryTriesWhatIsQuarantined at once, and what is refused again begins anew with the
+// shortest pause. The same set from the source tries nothing.
+func TestRetryTriesWhatIsQuarantined(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := proven(t, refusedKey, "a", "b")
+		if tr.Retry(t.Context()) {
+			t.Error("a good key was tried")
+		}
+		tr.refused("a", "b")
+		time.Sleep(40 * time.Minute)
+		tr.wants("told", &tr.events, "0s rejected "+fingerprint("a"))
+		tr.wantsTries("a0s", "a1m0s", "a3m0s", "a7m0s", "a15m0s", "a31m0s")
+		if err := tr.Replace(t.Context(), keyset("a", "b")); err != nil {
+			t.Error(err)
+		}
+		tr.wantsTries()
+		if !tr.Retry(t.Context()) {
+			t.Error("nothing was tried")
+		}
+		time.Sleep(4 * time.Minute)
+		tr.wantsTries("a40m0s", "a41m0s", "a43m0s")
+		tr.wantsTold()
+		tr.now(works)
+		tr.Retry(t.Context())
+		if got := states(tr.Client, "a", "b"); got != "standby a, active b" {
+			t.Errorf("when Retry returns the keys are %s", got)
+		}
+		tr.wantsTries("a44m0s")
+		tr.wantsTold("44m0s recovered " + fingerprint("a"))
+	})
+}
+
+// TestRetryEndsTheStandstill, for whoever waits and for whoever does not.
+func TestRetryEndsTheStandstill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := proven(t, refusedKey, "a")
+		tr.refused("a", "")
+		tr.wantsTold("0s rejected "+fingerprint("a"), "0s none_left "+fingerprint("a"))
+		tr.now(works)
+		time.Sleep(time.Second)
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		tr.Retry(gone) // whoever has left does not wait
+		synctest.Wait()
+		tr.Retry(t.Context())
+		tr.wantsTold("1s recovered " + fingerprint("a"))
+		if got := states(tr.Client, "a"); got != "active a" {
+			t.Errorf("the keys are %s", got)
+		}
+		tr.ring.close()
+		if tr.Retry(t.Context()) {
+			t.Error("tries go on after the end")
+		}
+	})
+}
+
 // TestTheLastKeyIsDoubtedNowAndThen: not once for each call that is refused, and it
 // stays while OpenAI cannot be reached.
 func TestTheLastKeyIsDoubtedNowAndThen(t *testing.T) {

@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// A quarantined key is tried again after so long, then after twice as long.
+	// A quarantined key is tried again after so long, then after twice as long; after
+	// no more than the first where no key is left, for a try is free and an outage is not.
 	firstPause   = time.Minute
 	longestPause = time.Hour
 
@@ -122,6 +123,11 @@ func (r *ring) after(k *key) (first *key) {
 // holds the lock.
 func (r *ring) follow(k *key) {
 	r.lead = k
+	if k == nil {
+		for _, refused := range r.keys {
+			refused.sooner()
+		}
+	}
 	if k != nil && k.suspect {
 		if next := r.after(k); next != nil && next.rank() == 0 {
 			k = next

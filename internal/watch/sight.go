@@ -24,6 +24,7 @@ var tooOften = []string{"rate_limited", "rate_limit_exceeded", "too_many_streams
 // sight is what of a request counts.
 type sight struct {
 	now     int64
+	asked   int64 // 0 or 1: of OpenAI, or would have been if they came less often
 	refused int64 // 0 or 1
 	flooded int64 // 0 or 1: refused for coming too often
 	theirs  bool  // the user's own doing
@@ -37,11 +38,14 @@ type sight struct {
 
 func (w *Watch) sight(s *Seen) sight {
 	of := sight{now: w.instant(s.At), theirs: true, proven: max(0, int64(s.Proven))}
-	if s.Refused {
+	switch {
+	case s.Refused:
 		of.refused, of.theirs = 1, !slices.Contains(notTheirs, s.Code)
 		if slices.Contains(tooOften, s.Code) {
-			of.flooded = 1
+			of.asked, of.flooded = 1, 1
 		}
+	case !s.Free:
+		of.asked = 1
 	}
 	if s.Key != "" && len(s.Key) <= maxKey {
 		of.by, of.key, of.issuer, of.id = maphash.String(w.table.seed, s.Key), s.Key, s.Issuer, s.ID

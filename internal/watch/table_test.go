@@ -112,7 +112,7 @@ func TestCountsAreNeverNegative(t *testing.T) {
 		if w.over(now) {
 			p.begin(w, now, &rules, nil)
 		}
-		w.add(&sight{now: now, refused: random.Int64N(2), proven: random.Int64() - math.MaxInt64/2, from: random.Uint64(), located: true})
+		w.add(&sight{now: now, asked: 1, refused: random.Int64N(2), proven: random.Int64() - math.MaxInt64/2, from: random.Uint64(), located: true})
 		for s, v := range w.now {
 			if v < 0 || w.peak[s] < v || w.limits.alert[s] <= 0 {
 				t.Fatalf("signal %d: %d now, peak %d, alert at %d", s, v, w.peak[s], w.limits.alert[s])

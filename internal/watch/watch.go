@@ -3,9 +3,14 @@
 //
 // Four signals are counted for every user and for everything together: requests
 // in the last minute, proven dollars in the last hour, refusals in the last
-// minute, and distinct addresses in the last hour (IPv6 by its /64).
+// minute, and distinct addresses in the last hour (IPv6 by its /64). A request is what
+// OpenAI was asked, or what came too often to be asked. Other refusals count as refusals
+// alone, and what is free, such as looking again and again at what is left of a budget,
+// as neither: however many there are they disable nobody, and do not teach how many
+// requests are usual, else a thief could make a flood look ordinary in advance, at no
+// cost.
 //
-// What is usual? Each day on which a user was there leaves its peaks behind: its
+// What is usual? Each day on which a user made a request leaves its peaks behind: its
 // busiest minute, its dearest hour and so on. Usual is the median of the last 14
 // such days: a lunch-time peak is in it already, growth of a fifth a day stays
 // below the alarm, and an attacker needs a week of such days to move it. A mean, or a
@@ -36,7 +41,9 @@
 //
 // Refusals that are not the user's doing (a full server, a dead ledger, a budget
 // that may be everyone's) are no signal about that user. What somebody disabled
-// goes on to send counts for nothing, and what got them disabled is not learned.
+// goes on to send counts for nothing: See ignores the refusals, and whoever calls it
+// keeps to himself what a switch does not close to them. What got them disabled is not
+// learned.
 //
 // The purse (purse.go) says when everything is stopped: for proven money alone, and
 // only after the few who made most of it, if there are such, were disabled.
@@ -62,6 +69,7 @@ type Seen struct {
 	IP              netip.Addr // invalid: not known, no signal
 	At              time.Time  // with its monotonic reading; zero: now
 	Refused         bool       // by us: an answer of the provider's is not a refusal
+	Free            bool       // OpenAI was asked nothing
 	Code            string
 	Proven          money.USD // what it has cost, by proof
 	Unproven        money.USD // charged at the ceiling: never a signal, anyone can make it by hanging up

@@ -225,8 +225,61 @@ func TestProbingIsToldAndDisablesNobody(t *testing.T) {
 			r.See(refused("mallory", "unknown_field"))
 			r.sleep(time.Second / 20)
 		}
-		if diff := cmp.Diff([]string{"spike all refusals", "spike all requests", "spike mallory refusals", "spike mallory requests"}, r.said()); diff != "" {
+		if diff := cmp.Diff([]string{"spike all refusals", "spike mallory refusals"}, r.said()); diff != "" {
 			t.Errorf("-want +said:\n%s", diff)
+		}
+	})
+}
+
+// A broken form sends 200 a minute of somebody known, and a page looks as often at what
+// is left: no user may be taken out for it, and nothing is worn by it.
+func TestAKnownUserIsNotDisabledForWhatAsksNothing(t *testing.T) {
+	free := func(id string) watch.Seen {
+		s := seen(id)
+		s.Free, s.Proven = true, 0
+		return s
+	}
+	for name, c := range map[string]struct {
+		one  func(id string) watch.Seen
+		want []string
+	}{
+		"a broken form":                {func(id string) watch.Seen { return refused(id, "invalid_prompt") }, []string{"spike alice refusals", "spike all refusals"}},
+		"a page that looks all along":  {free, nil},
+		"a model that is not for them": {func(id string) watch.Seen { return refused(id, "model_not_allowed") }, []string{"spike alice refusals", "spike all refusals"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, usually(), func(r *rig) {
+				r.ordinary(4, "alice")
+				r.quiet("ordinary days")
+				for range 2_000 {
+					r.See(c.one("alice"))
+					r.sleep(3 * time.Second / 10)
+				}
+				if diff := cmp.Diff(c.want, r.said()); diff != "" {
+					t.Errorf("-want +said:\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// Else whoever holds a stolen token would look at the models for a week first.
+func TestWhatAsksNothingTeachesNothing(t *testing.T) {
+	bubble(t, usually(), func(r *rig) {
+		for range 10 {
+			r.ordinary(1, "alice")
+			for range 300 {
+				s := seen("alice")
+				s.Free, s.Proven = true, 0
+				r.See(s)
+				r.See(refused("alice", "invalid_prompt"))
+				r.sleep(time.Second / 10)
+			}
+			r.sleep(time.Until(time.Now().Truncate(24 * time.Hour).Add(24 * time.Hour)))
+		}
+		r.heard()
+		if at, ok := flood(r, "alice", 1000, time.Minute)[watch.Disable]; !ok || at > 11*time.Second {
+			t.Errorf("disabled after %v (%v), want within 11 s as without those days", at, ok)
 		}
 	})
 }

@@ -63,7 +63,7 @@ func (w *window) over(now int64) bool {
 // add counts a request and says what now comes to.
 func (w *window) add(s *sight) {
 	w.newest = max(w.newest, s.now)
-	w.now[requests] = w.minute[0].add(s.now/inMinute, 1)
+	w.now[requests] = w.minute[0].add(s.now/inMinute, s.asked)
 	w.now[refusals] = w.minute[1].add(s.now/inMinute, s.refused)
 	w.flood.add(s)
 	w.now[dollars] = w.spent.add(s.now/inHour, s.proven)
