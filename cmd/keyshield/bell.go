@@ -160,8 +160,8 @@ func (b *bell) alarm(a watch.Alarm) {
 		defer cancel()
 		anew, err := b.ledger.DisableAnew(soon, stop) // it tells the alerts, when it is done
 		if err != nil {
-			b.log.Error("the watch could not disable what is unusual", "user", a.ID, "error", err.Error())
-			undone := a.Text + "\nIt could not be disabled: " + err.Error()
+			b.log.Error("whether the watch has disabled what is unusual is not known", "user", a.ID, "error", err.Error())
+			undone := a.Text + "\nWhether it was disabled is not known (keyshield usage tells): " + err.Error()
 			b.alerts.Send(alert.Spike(who, string(a.Signal), undone))
 			b.noteSpike(a, undone)
 			return

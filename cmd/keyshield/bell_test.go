@@ -115,7 +115,7 @@ func TestWhoCouldNotBeDisabledIsNoted(t *testing.T) {
 		t.Error(err)
 	}
 	acts := audits(t, dir, audit.Query{Kind: audit.Operator})
-	if len(acts) != 1 || acts[0].Action != "spike" || acts[0].By != ledger.ByWatch || !strings.Contains(acts[0].Why, "It could not be disabled") {
+	if len(acts) != 1 || acts[0].Action != "spike" || acts[0].By != ledger.ByWatch || !strings.Contains(acts[0].Why, "Whether it was disabled is not known") {
 		t.Errorf("the audit log has %+v", acts)
 	}
 }

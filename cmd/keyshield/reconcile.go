@@ -28,7 +28,8 @@ type comparing struct {
 	seed      bool
 	json      bool
 	books     reconcile.Books
-	unproven  money.USD // of what was charged here in those days
+	first     time.Time // of the days that are compared
+	unproven  money.USD // of what was charged here in them
 }
 
 const (

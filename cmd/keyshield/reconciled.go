@@ -60,6 +60,7 @@ func (c *comparing) bothBooks(ctx context.Context, d desk, now time.Time) (r rec
 	if !seeded.IsZero() {
 		first = seeded.Truncate(aDay).AddDate(0, 0, 1)
 	}
+	c.first = first
 	begin := first // what was seeded this month is laid over its days from the first on
 	if month := monthOf(now); month.Before(begin) {
 		begin = month
@@ -188,7 +189,9 @@ func (c *comparing) ours(ctx context.Context, d desk, begin time.Time, theirs []
 		if row.Hour.Before(begin) {
 			continue
 		}
-		c.unproven += money.USD(row.AtCeiling)
+		if !row.Hour.Before(c.first) {
+			c.unproven += money.USD(row.AtCeiling)
+		}
 		one := day(row.Hour.UTC().Truncate(aDay))
 		one.Amount += money.USD(row.Charged())
 		if row.Hour.UTC().Hour() == 23 {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"keyshield/internal/disk"
@@ -59,6 +60,9 @@ func (d *Desk) Seed(ctx context.Context, what SeedRequest) (SeedAnswer, error) {
 	}
 	if err != nil {
 		return SeedAnswer{}, err
+	}
+	if err := d.forgive(); err != nil {
+		d.Log.Warn("what an earlier comparison found still stands", "error", err.Error())
 	}
 	d.changed("seed", "month:"+what.Month.String()+" day:"+what.Day.String(), what.Why)
 	all, err := d.Ledger.Standing(ctx, ledger.User{})
@@ -122,43 +126,91 @@ func (d *Desk) Reconcile(_ context.Context, r ReconcileReport) (ReconcileSummary
 	return s, nil
 }
 
-// outOfReach is after how long OpenAI's books of a day are not compared any more: it
-// gives no more days at once.
-const outOfReach = 180 * 24 * time.Hour
+// reach is how many days OpenAI's books can be compared at once: they give no more.
+const reach = 180
 
-// takesBack says whether s is the last word after what was found before. A key that is
-// used elsewhere is taken back only by an agreement about the same project, as far as
-// it is known, on all of the bad days that can still be compared: not by one about a
-// project that was mistyped, nor by the mere passing of days.
-func (s ReconcileSummary) takesBack(found *ReconcileSummary) bool {
-	if found == nil || found.Verdict != KeyUsedElsewhere || s.Verdict == KeyUsedElsewhere {
-		return true
-	}
+// takesBack says whether an agreement is the last word after what was found before:
+// if it is about the same project, as far as that is known, and about all of the bad
+// days that can still be compared; not if the project was mistyped, nor by the mere
+// passing of days.
+func (s ReconcileSummary) takesBack(found ReconcileSummary) bool {
 	day := func(at time.Time) time.Time { return at.UTC().Truncate(24 * time.Hour) }
-	covers := !day(s.From).After(day(found.From)) && !day(s.To).Before(day(found.To))
-	return (found.Project == "" || found.Project == s.Project) && (covers || s.At.Sub(found.To) > outOfReach)
+	oldest := day(s.At).AddDate(0, 0, 1-reach)
+	first, last := day(found.From), day(found.To)
+	if first.Before(oldest) {
+		first = oldest
+	}
+	covers := !day(s.From).After(first) && !day(s.To).Before(last)
+	return (found.Project == "" || found.Project == s.Project) && (covers || last.Before(oldest))
 }
 
-// comparisonFile has the last summary: what was found should not be gone with a
-// restart.
-const comparisonFile = "reconcile.json"
+// comparisons are kept in a file: what was found should not be gone with a restart.
+type comparisons struct {
+	Last  *ReconcileSummary  `json:"last"`
+	Found []ReconcileSummary `json:"found,omitempty"` // that stand, the latest last, one of each project
+}
 
-// keep says whether s is the last one now. What was found is kept even where the file
+const (
+	comparisonFile = "reconcile.json"
+	maxFound       = 16
+)
+
+// found keeps s, which is of all the days on which s or one before it found something.
+func (c *comparisons) found(s ReconcileSummary) {
+	for i, before := range c.Found {
+		if before.Project == s.Project {
+			if before.From.Before(s.From) {
+				s.From = before.From
+			}
+			if before.To.After(s.To) {
+				s.To = before.To
+			}
+			s.Elsewhere = max(s.Elsewhere, before.Elsewhere)
+			c.Found = slices.Delete(c.Found, i, i+1)
+			break
+		}
+	}
+	c.Found = append(c.Found, s)
+	c.Found = c.Found[max(0, len(c.Found)-maxFound):]
+}
+
+// keep says whether s is the last word now. What was found is kept even where the file
 // is damaged, which no agreement may paper over.
 func (d *Desk) keep(s ReconcileSummary) (bool, error) {
-	text, err := json.Marshal(s)
+	d.shared.comparison.Lock()
+	defer d.shared.comparison.Unlock()
+	all, err := d.comparisons()
+	if s.Verdict == KeyUsedElsewhere {
+		all.found(s)
+		return true, d.write(comparisons{&s, all.Found})
+	}
 	if err != nil {
 		return false, err
 	}
+	all.Found = slices.DeleteFunc(all.Found, s.takesBack)
+	if all.Last = &s; len(all.Found) > 0 {
+		return false, d.write(all)
+	}
+	return true, d.write(all)
+}
+
+// forgive takes back all that was found: what OpenAI billed counts here now.
+func (d *Desk) forgive() error {
 	d.shared.comparison.Lock()
 	defer d.shared.comparison.Unlock()
-	if s.Verdict != KeyUsedElsewhere {
-		before, err := d.kept()
-		if err != nil || !s.takesBack(before.Last) {
-			return false, err
-		}
+	all, err := d.comparisons()
+	if err != nil || len(all.Found) == 0 {
+		return err
 	}
-	return true, disk.Replace(filepath.Join(d.Dir, comparisonFile), text)
+	return d.write(comparisons{})
+}
+
+func (d *Desk) write(all comparisons) error {
+	text, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	return disk.Replace(filepath.Join(d.Dir, comparisonFile), text)
 }
 
 // LastReconcile is the last comparison with OpenAI's books, or one before it in which
@@ -166,21 +218,24 @@ func (d *Desk) keep(s ReconcileSummary) (bool, error) {
 func (d *Desk) LastReconcile(context.Context) (LastReconcile, error) {
 	d.shared.comparison.Lock()
 	defer d.shared.comparison.Unlock()
-	return d.kept()
+	all, err := d.comparisons()
+	if n := len(all.Found); n > 0 {
+		return LastReconcile{&all.Found[n-1]}, err
+	}
+	return LastReconcile{all.Last}, err
 }
 
-// kept reads the file; d.shared.comparison is held.
-func (d *Desk) kept() (LastReconcile, error) {
+// comparisons reads the file; d.shared.comparison is held.
+func (d *Desk) comparisons() (all comparisons, err error) {
 	text, err := os.ReadFile(filepath.Join(d.Dir, comparisonFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return LastReconcile{}, nil
+		return all, nil
 	}
 	if err != nil {
-		return LastReconcile{}, err
+		return all, err
 	}
-	var last ReconcileSummary
-	if err := json.Unmarshal(text, &last); err != nil {
-		return LastReconcile{}, refusal(http.StatusInternalServerError, "damaged", "%s is damaged (%v): remove it, and compare again", comparisonFile, err)
+	if err := json.Unmarshal(text, &all); err != nil {
+		return comparisons{}, refusal(http.StatusInternalServerError, "damaged", "%s is damaged (%v): remove it, and compare again", comparisonFile, err)
 	}
-	return LastReconcile{&last}, nil
+	return all, nil
 }

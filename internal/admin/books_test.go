@@ -13,15 +13,21 @@ import (
 	"keyshield/internal/admin"
 )
 
-// daysOf is a report about some days of November, with so much more on OpenAI's side.
+// theFirst of the days that are compared here is some weeks ago.
+func theFirst() time.Time { return time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -40) }
+
+// daysOf is a report about some days, with so much more on OpenAI's side.
 func daysOf(project string, from, to int, more admin.NanoUSD) admin.ReconcileReport {
-	first := time.Date(2026, 11, from, 0, 0, 0, 0, time.UTC)
+	first := theFirst().AddDate(0, 0, from-1)
 	return admin.ReconcileReport{Project: project, From: first, To: first.AddDate(0, 0, to-from+1).Add(-time.Second), Ours: 5e9, Theirs: 5e9 + more, Tolerance: 1e7}
 }
 
 func TestOnlyTheSameBooksTakeBackWhatWasFound(t *testing.T) {
-	longAgo := daysOf("proj_a", 10, 12, 1e9)
+	longAgo, reaching := daysOf("proj_a", 10, 12, 1e9), daysOf("proj_a", 10, 12, 1e9)
 	longAgo.From, longAgo.To = time.Now().AddDate(0, 0, -190), time.Now().AddDate(0, 0, -185)
+	reaching.From, reaching.To = time.Now().AddDate(0, 0, -190), time.Now().AddDate(0, 0, -100)
+	longest := daysOf("proj_a", 1, 20, 0)
+	longest.From = time.Now().AddDate(0, 0, -179)
 	for name, c := range map[string]struct {
 		found, agrees admin.ReconcileReport
 		taken         bool
@@ -36,6 +42,8 @@ func TestOnlyTheSameBooksTakeBackWhatWasFound(t *testing.T) {
 		"another agreement":          {daysOf("proj_a", 10, 12, 0), daysOf("proj_b", 20, 20, 0), true},
 		"found later":                {daysOf("proj_a", 10, 12, 1e9), daysOf("proj_b", 20, 20, 2e9), true},
 		"too long ago to compare":    {longAgo, daysOf("proj_a", 20, 20, 0), true},
+		"in part too long ago":       {reaching, longest, true},
+		"of them not all":            {reaching, daysOf("proj_a", 1, 20, 0), false},
 	} {
 		o := openOffice(t)
 		found := must[admin.ReconcileSummary](t)(o.far().Reconcile(t.Context(), c.found))
@@ -56,10 +64,42 @@ func TestOnlyTheSameBooksTakeBackWhatWasFound(t *testing.T) {
 	}
 }
 
+// TestAFindingErasesNoOther: neither of the same project nor of another one.
+func TestAFindingErasesNoOther(t *testing.T) {
+	o := openOffice(t)
+	report := func(r admin.ReconcileReport) { must[admin.ReconcileSummary](t)(o.far().Reconcile(t.Context(), r)) }
+	stands := func(project string, from, to int) {
+		t.Helper()
+		last := must[admin.LastReconcile](t)(o.far().LastReconcile(t.Context())).Last
+		want := daysOf(project, from, to, 0)
+		if last.Verdict != admin.KeyUsedElsewhere || last.Project != project || !last.From.Equal(want.From) || !last.To.Equal(want.To) {
+			t.Errorf("%s from %v to %v in project %q stands, want days %d to %d of %q", last.Verdict, last.From, last.To, last.Project, from, to, project)
+		}
+	}
+	report(daysOf("proj_a", 10, 12, 5e9))
+	report(daysOf("proj_a", 20, 20, 1e9))
+	stands("proj_a", 10, 20)
+	report(daysOf("proj_a", 15, 30, 0))
+	stands("proj_a", 10, 20)
+	report(daysOf("proj_b", 20, 20, 1e9))
+	stands("proj_b", 20, 20)
+	report(daysOf("proj_b", 15, 30, 0))
+	stands("proj_a", 10, 20)
+	report(daysOf("proj_a", 10, 20, 0))
+	if last := must[admin.LastReconcile](t)(o.far().LastReconcile(t.Context())).Last; last.Verdict != admin.Agrees {
+		t.Errorf("when all was taken back: %+v", last)
+	}
+	report(daysOf("proj_a", 10, 12, 5e9))
+	must[admin.SeedAnswer](t)(o.far().Seed(t.Context(), admin.SeedRequest{At: time.Now(), Month: 8e9}))
+	if last := must[admin.LastReconcile](t)(o.far().LastReconcile(t.Context())).Last; last != nil {
+		t.Errorf("what was seeded still stands: %+v", last)
+	}
+}
+
 func TestTheProjectIsInTheAuditLog(t *testing.T) {
 	o := openOffice(t)
 	must[admin.ReconcileSummary](t)(o.far().Reconcile(t.Context(), daysOf("proj_a", 10, 12, 1e9)))
-	if diff := cmp.Diff([]string{"reconcile project:proj_a 2026-11-10 to 2026-11-12 (key_used_elsewhere: OpenAI counted $6, we $5) by admin 127.0.0.1"}, o.acts()); diff != "" {
+	if diff := cmp.Diff([]string{"reconcile project:proj_a " + theFirst().AddDate(0, 0, 9).Format(time.DateOnly) + " to " + theFirst().AddDate(0, 0, 11).Format(time.DateOnly) + " (key_used_elsewhere: OpenAI counted $6, we $5) by admin 127.0.0.1"}, o.acts()); diff != "" {
 		t.Errorf("the audit log (-want +got):\n%s", diff)
 	}
 	for _, project := range []string{"a b", "$(reboot)", "proj\n", strings.Repeat("x", 129)} {

@@ -95,12 +95,14 @@ func (l *Ledger) Disable(ctx context.Context, r DisableRequest) error {
 }
 
 // DisableAnew is Disable, and reports whether there is something to tell: not if the
-// watch made a stop that was in force longer, or left it as it was.
-func (l *Ledger) DisableAnew(ctx context.Context, r DisableRequest) (anew bool, err error) {
+// watch made a stop that was in force longer, or left it as it was. After an error the
+// stop may be in force all the same, if the disk took long.
+func (l *Ledger) DisableAnew(ctx context.Context, r DisableRequest) (bool, error) {
 	if err := r.check(); err != nil {
 		return false, err
 	}
-	err = l.look(ctx, func(b *batch) (err error) {
+	anew := false
+	err := l.look(ctx, func(b *batch) (err error) {
 		anew, err = b.disable(r)
 		return err
 	})
@@ -111,7 +113,7 @@ func (l *Ledger) DisableAnew(ctx context.Context, r DisableRequest) (anew bool, 
 }
 
 // Enable reports whether it was stopped. A model's overshoots are forgotten.
-func (l *Ledger) Enable(ctx context.Context, r EnableRequest) (was bool, err error) {
+func (l *Ledger) Enable(ctx context.Context, r EnableRequest) (bool, error) {
 	if err := checkReason(r.By, r.Why); err != nil {
 		return false, err
 	}
@@ -124,7 +126,8 @@ func (l *Ledger) Enable(ctx context.Context, r EnableRequest) (was bool, err err
 	case r.User != "" || r.Model != "" || !r.Everything:
 		return false, invalid("user", "Name a user, a model or everything to enable: one of them.")
 	}
-	err = l.look(ctx, func(b *batch) (err error) {
+	was := false
+	err := l.look(ctx, func(b *batch) (err error) {
 		was, err = b.enable(mark, r.By, r.Why)
 		return err
 	})

@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,26 +34,30 @@ type refusing struct {
 }
 
 // hear takes note of how a call to OpenAI ended; tell says that it is to be told now,
-// which is once a minute: whoever is told leaves out what is said again.
+// which is once a minute: whoever is told leaves out what is said again. That we have
+// no key left is no word of OpenAI's.
 func (f *refusing) hear(err error, at time.Time) (why ProviderRefusal, tell bool) {
-	quota, rights := errors.Is(err, upstream.ErrQuota), errors.Is(err, upstream.ErrKeyRefused)
+	quota := errors.Is(err, upstream.ErrQuota)
+	rights := errors.Is(err, upstream.ErrKeyRefused) && !errors.Is(err, upstream.ErrNoKey)
 	if !quota && !rights && (err != nil || !f.is.Load()) {
 		return NotRefused, false // says nothing about it; nearly always
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	before := f.why
 	switch {
 	case quota:
-		f.why = QuotaSpent
+		f.why, f.since = QuotaSpent, time.Time{}
 	case !rights:
 		f.why, f.since = NotRefused, time.Time{}
 	case f.since.IsZero():
 		f.since = at
-	case at.Sub(f.since) >= refusedFor && f.why != QuotaSpent:
+	case at.Sub(f.since) >= refusedFor:
 		f.why = RightsLacked
 	}
 	f.is.Store(f.why != NotRefused || !f.since.IsZero())
-	if f.why == NotRefused || at.Sub(f.told) < refusedFor {
+	said := f.why == QuotaSpent && quota || f.why == RightsLacked && rights
+	if !said || f.why == before && at.Sub(f.told) < refusedFor {
 		return f.why, false
 	}
 	f.told = at
@@ -67,19 +70,12 @@ func (f *refusing) now() ProviderRefusal {
 	return f.why
 }
 
-// hearProvider has it told when OpenAI refuses us. That no key is left is told by who
-// looks after the keys.
+// hearProvider has it told when OpenAI refuses us.
 func (s *Server) hearProvider(scope *Scope, at time.Time) {
 	if scope.Waited == 0 && scope.Err == nil {
 		return
 	}
-	why, tell := s.refusing.hear(scope.Err, at)
-	if !tell || s.providerRefuses == nil || why == RightsLacked && !s.anyKey() {
-		return
+	if why, tell := s.refusing.hear(scope.Err, at); tell && s.providerRefuses != nil {
+		s.providerRefuses(why, apierr.From(scope.Err).Unwrap())
 	}
-	s.providerRefuses(why, apierr.From(scope.Err).Unwrap())
-}
-
-func (s *Server) anyKey() bool {
-	return slices.ContainsFunc(s.upstream.Keys(), func(k upstream.KeyState) bool { return k.State != upstream.Quarantined })
 }

@@ -11,6 +11,7 @@ import (
 
 func TestWhatOpenAIRefusesUsForIsToldOnceAMinute(t *testing.T) {
 	quota, rights := fmt.Errorf("a call: %w", upstream.ErrQuota), fmt.Errorf("a call: %w", upstream.ErrKeyRefused)
+	none := fmt.Errorf("%w: %w", upstream.ErrKeyRefused, upstream.ErrNoKey)
 	type step struct {
 		after time.Duration
 		err   error
@@ -22,7 +23,8 @@ func TestWhatOpenAIRefusesUsForIsToldOnceAMinute(t *testing.T) {
 		"no right":         {{0, rights, NotRefused, false}, {59 * time.Second, rights, NotRefused, false}, {time.Second, rights, RightsLacked, true}, {time.Second, rights, RightsLacked, false}},
 		"an answer":        {{0, rights, NotRefused, false}, {time.Minute, nil, NotRefused, false}, {time.Second, rights, NotRefused, false}},
 		"another failure":  {{0, quota, QuotaSpent, true}, {time.Minute, errors.New("down"), NotRefused, false}, {time.Second, quota, QuotaSpent, true}},
-		"quota, no right":  {{0, quota, QuotaSpent, true}, {time.Minute, rights, QuotaSpent, true}, {2 * time.Minute, rights, QuotaSpent, true}},
+		"quota, no right":  {{0, quota, QuotaSpent, true}, {time.Minute, rights, QuotaSpent, false}, {time.Minute, rights, RightsLacked, true}, {time.Second, quota, QuotaSpent, true}},
+		"no key is left":   {{0, none, NotRefused, false}, {time.Minute, none, NotRefused, false}, {time.Hour, none, NotRefused, false}},
 		"nothing is wrong": {{0, nil, NotRefused, false}, {time.Hour, nil, NotRefused, false}},
 	} {
 		var f refusing

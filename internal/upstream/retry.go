@@ -25,7 +25,7 @@ const (
 func (c *Client) attempt(k *call) (*Answer, error) {
 	under := c.ring.active.Load()
 	if under == nil {
-		return nil, broke(fmt.Errorf("%w: %w", ErrKeyRefused, errNoKey))
+		return nil, broke(fmt.Errorf("%w: %w", ErrKeyRefused, ErrNoKey))
 	}
 	answer, err := c.send(k, under)
 	var next *key

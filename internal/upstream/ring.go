@@ -26,7 +26,8 @@ const (
 
 const noneLeft = "no key is left that works; every request is refused until one does"
 
-var errNoKey = errors.New("no key is left that works; nothing was sent")
+// ErrNoKey is why nothing was sent: OpenAI refuses every key that there is.
+var ErrNoKey = errors.New("no key is left that works; nothing was sent")
 
 // ring holds our keys in the order in which they are to be used. One of them has the
 // lead; a call takes the active one by one atomic load. A new set of keys replaces
