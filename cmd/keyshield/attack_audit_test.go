@@ -214,7 +214,7 @@ func TestDrillNoRecordIsLostUnderLoad(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	r := start(t, "DATA_DIR="+data, "AUTO_DISABLE=off", "LOG_LEVEL=error", "HOST=127.0.0.1", "PORT="+freePort(t))
-	const users = 200 // of so few requests each that no two refusals share a line
+	const users = 50 // of so few requests each that no two refusals share a line
 	var tokens []string
 	for i := range users {
 		tokens = append(tokens, "Authorization: Bearer "+r.token(fmt.Sprint("user-", i)))

@@ -116,7 +116,7 @@ func Open(opts Options) (*Log, error) {
 		soon:   make(chan struct{}, 1),
 		stop:   make(chan struct{}),
 	}
-	l.queue.room = opts.room
+	l.queue.room, l.turned.most = opts.room, opts.own
 	l.health.tell = opts.Broken
 	if err := l.begin(); err != nil {
 		return nil, fmt.Errorf("open the audit log: %w", errors.Join(err, l.book.close()))

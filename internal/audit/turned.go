@@ -10,21 +10,22 @@ import (
 )
 
 const (
-	ownLines  = 60     // a minute, of a user and a code
-	maxTurned = 10_000 // users and codes that are told apart in a minute
+	ownLines  = 1_000  // of a user and a code, at once;
+	moreLines = 60     // they get so many back a minute
+	maxTurned = 10_000 // users and codes that are told apart
 )
 
 // Turned takes a request of a known user for which nothing was asked of OpenAI: it was
-// refused, or looked at what is left and what there is. The first 60 of a user, code and
-// minute (none is a code) get a line each, as with Request and wait; the others of that
-// minute are counted and share one, which is written when the minute is over and at
-// Close: a request's record with Count, and only what they have in common. So a user
-// with a valid token, disabled or not, cannot fill the disk, and nothing goes uncounted,
-// except that kill -9 loses the count of the minute. Beyond 10,000 users and codes in a
-// minute, all others share one line for each outcome and code, which names nobody.
+// refused, or looked at what is left and what there is. A user has 1,000 lines for each
+// code (none is one, too), and 60 more with each minute: so many get a line each, as with
+// Request and wait; the others of a minute are counted and share one, which is written
+// when the minute is over and at Close: a request's record with Count, and only what they
+// have in common. So a user with a valid token, disabled or not, cannot fill the disk, and
+// nothing goes uncounted, except that kill -9 loses the count of the minute. Beyond 10,000
+// users and codes all others share one line for each outcome and code, which names nobody.
 func (l *Log) Turned(r *Record) {
 	now := l.opts.Now()
-	own, over := l.turned.count(r, now, l.opts.own)
+	own, over := l.turned.count(r, now)
 	for _, sum := range over {
 		l.push(&sum, false)
 	}
@@ -40,12 +41,14 @@ type how struct{ outcome, code string }
 
 // sum is the requests of one user that ended with one code.
 type sum struct {
-	own    int64  // lines of their own
-	record Record // of the others
+	left   int64  // lines of their own
+	record Record // of the others, in this minute
 }
 
 // turned counts for a minute what known users did for nothing.
 type turned struct {
+	most int64 // lines that a user has, for a code
+
 	mu     sync.Mutex
 	minute time.Time
 	sums   map[who]*sum
@@ -54,7 +57,7 @@ type turned struct {
 }
 
 // count says whether r gets a line of its own, and ends the last minute if it is over.
-func (t *turned) count(r *Record, now time.Time, most int64) (own bool, over []Record) {
+func (t *turned) count(r *Record, now time.Time) (own bool, over []Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ended {
@@ -70,11 +73,11 @@ func (t *turned) count(r *Record, now time.Time, most int64) (own bool, over []R
 			t.stranger(how{outcomeOf(r), r.Code})
 			return false, over
 		}
-		s = &sum{}
+		s = &sum{left: t.most}
 		t.sums[who{strings.Clone(key.user), strings.Clone(key.code)}] = s
 	}
-	if s.own < most {
-		s.own++
+	if s.left > 0 {
+		s.left--
 		return true, over
 	}
 	if s.record.Count == 0 {
@@ -135,7 +138,20 @@ func (t *turned) take(now time.Time) (records []Record) {
 			Kind: Request, Time: t.minute, Outcome: end.outcome, Code: end.code, Count: t.others[end], Why: "of further users",
 		})
 	}
-	t.sums, t.others = map[who]*sum{}, map[how]int64{}
+	t.refill(now)
+	t.others = map[how]int64{}
 	t.minute = now.Truncate(time.Minute)
 	return records
+}
+
+// refill gives back lines, and forgets who has all of them.
+func (t *turned) refill(now time.Time) {
+	minutes := max(1, int64(now.Sub(t.minute)/time.Minute))
+	again := map[who]*sum{}
+	for key, s := range t.sums {
+		if left := s.left + moreLines*minutes; left < t.most {
+			again[key] = &sum{left: left}
+		}
+	}
+	t.sums = again
 }

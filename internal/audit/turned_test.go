@@ -89,6 +89,31 @@ func TestAMinuteThatIsOverIsWrittenByTheNextRefusal(t *testing.T) {
 	}
 }
 
+// TestWhoGoesOnHasFewerLines: a thousand at once, and then so many as a person makes.
+func TestWhoGoesOnHasFewerLines(t *testing.T) {
+	dir := t.TempDir()
+	c := newClock(firstDay)
+	l := open(t, audit.Options{Dir: dir, Now: c.Now}.WithRoom(20_000))
+	var want int64
+	for _, step := range []struct {
+		after time.Duration
+		sends int64
+		lines int64 // of their own, and the one for the rest
+	}{{0, 1500, 1000 + 1}, {time.Minute, 500, 60 + 1}, {time.Minute, 30, 30}, {time.Minute, 500, 90 + 1}, {17 * time.Minute, 1000, 1000}, {time.Minute, 61, 60 + 1}} {
+		c.set(c.Now().Add(step.after))
+		for range step.sends {
+			l.Turned(refusal("ana", "disabled"))
+		}
+		l.Turned(refusal("bob", "disabled")) // nobody else has fewer for it
+		want += step.lines + 1
+	}
+	shut(t, l)
+	lines, sums := counted(t, dir)
+	if int64(lines) != want || sums["ana disabled"] != 1500+500+30+500+1000+61 || sums["bob disabled"] != 6 {
+		t.Errorf("%d lines for %v, want %d", lines, sums, want)
+	}
+}
+
 func TestManyUsersCannotFillTheTable(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, audit.Options{Dir: dir, Now: newClock(firstDay).Now}.WithRoom(20_000).WithOwnLines(20))
@@ -119,8 +144,8 @@ func TestWhatAUserReadsForNothingIsCountedByTheMinute(t *testing.T) {
 	}
 	shut(t, l)
 	lines, sums := counted(t, dir)
-	if diff := cmp.Diff(map[string]int64{"ana ": 2_500, "ana invalid_prompt": 2_500}, sums); diff != "" || lines != 2*61 {
-		t.Errorf("%d lines, want 60 and one with the count of each; they count (-want +got):\n%s", lines, diff)
+	if diff := cmp.Diff(map[string]int64{"ana ": 2_500, "ana invalid_prompt": 2_500}, sums); diff != "" || lines != 2*1001 {
+		t.Errorf("%d lines, want 1,000 and one with the count of each; they count (-want +got):\n%s", lines, diff)
 	}
 	for _, r := range search(t, dir, audit.Query{Kind: audit.Request}) {
 		if r.Code == "" && (r.Outcome != audit.OK || r.Status != 200) {

@@ -203,7 +203,7 @@ func TestWhatCostsNothingFillsNoDisk(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		w.wantsCounted(map[string]int64{"ok ": many, "refused prompt_too_long": many}, 2*61)
+		w.wantsCounted(map[string]int64{"ok ": many, "refused prompt_too_long": many}, 2*1_001)
 	})
 }
 
