@@ -159,6 +159,7 @@ func TestTheSameSetAgainChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	rested(t, c)
+	g.waitTold(t, 1)
 	g.told()
 	c.ring.mu.Lock()
 	c.ring.conclude(c.ring.keys[0], works, nil)

@@ -136,8 +136,19 @@ func (g *gate) set(change func()) {
 	change()
 }
 
+// waitTold waits for n events: they are told a moment after they are so.
+func (g *gate) waitTold(t *testing.T, n int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("less is told than %d times", n), func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return len(g.events) >= n
+	})
+}
+
 func (g *gate) wantsTold(t *testing.T, want ...string) {
 	t.Helper()
+	g.waitTold(t, len(want))
 	if diff := cmp.Diff(want, g.told()); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
@@ -245,6 +256,7 @@ func TestOneMoreSendAndNeverTwo(t *testing.T) {
 		t.Errorf("sent %v; one send more is all there is", g.asked)
 	}
 	rested(t, c)
+	g.waitTold(t, 2)
 	if told := g.told(); len(told) != 2 { // in whichever order
 		t.Errorf("told %v, want a and b rejected", told)
 	}
