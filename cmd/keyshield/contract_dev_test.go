@@ -70,6 +70,9 @@ func TestWhatDevPrintsWorksWhenPasted(t *testing.T) {
 			t.Errorf("dev does not say %q:\n%s", want, r.out)
 		}
 	}
+	if said, _, _ := strings.Cut(r.log.String(), `"listening"`); strings.Contains(said, "audit_anchor") {
+		t.Errorf("before it, dev says what nobody needs who tries it:\n%s", said)
+	}
 	text := r.doCurl(t, r.printed(t, "curl http"))
 	text.wants200(t, jsonForm)
 	if !strings.Contains(text.body, "I am the simulator") {

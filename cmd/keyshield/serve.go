@@ -58,7 +58,7 @@ func answer(ctx context.Context, g program, l net.Listener, ready func()) error 
 	}
 	defer g.closeBooks(books, bell)
 	bell.ledger = books
-	if err := openAudit(g.cfg, books, bell, g.log); err != nil {
+	if err := openAudit(g, books, bell); err != nil {
 		return err
 	}
 

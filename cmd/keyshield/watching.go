@@ -69,7 +69,11 @@ func smtpPassword(cfg config.Config) secret.String {
 }
 
 // openAudit opens the audit log beside the ledger, whose lock guards it.
-func openAudit(cfg config.Config, books *ledger.Ledger, b *bell, log *slog.Logger) (err error) {
+func openAudit(g program, books *ledger.Ledger, b *bell) (err error) {
+	cfg, level := g.cfg, slog.LevelInfo
+	if g.dev { // whose log nobody keeps: the first screen is for what to try
+		level = slog.LevelDebug
+	}
 	b.auditDir = filepath.Join(cfg.Money.DataDir, audit.Folder)
 	opts := audit.Options{
 		Dir:     b.auditDir,
@@ -78,9 +82,9 @@ func openAudit(cfg config.Config, books *ledger.Ledger, b *bell, log *slog.Logge
 		Broken:  b.auditBroken,
 		Anchor: func(seq int64, head string) {
 			told := audit.Anchor{Seq: seq, Head: head, At: time.Now()}
-			log.Info("the audit log's anchor: keyshield audit verify --anchor checks it", "event", "audit_anchor", "seq", seq, "head", head, "anchor", told.Dated())
+			g.log.Log(context.Background(), level, "the audit log's anchor: keyshield audit verify --anchor checks it", "event", "audit_anchor", "seq", seq, "head", head, "anchor", told.Dated())
 		},
-		Log: log,
+		Log: g.log,
 	}
 	opts.HashIP = addressName(cfg, books.HMACKey())
 	if b.audit, err = audit.Open(opts); err == nil {
