@@ -31,7 +31,7 @@ var ranks = map[string]int{
 	"internal/auth": 2, "internal/prompt": 2, "internal/wire": 2, "internal/policy": 2, "internal/limit": 2,
 	"internal/ledger": 2, "internal/ledger/ledgertest": 2, "internal/upstream": 2, "internal/upstream/source": 2,
 	"internal/audit": 2, "internal/watch": 2, "internal/metrics": 2, "internal/alert": 2, "internal/reconcile": 2,
-	"internal/strict": 1, "internal/aside": 1, "internal/disk": 1, "internal/secret": 1, "internal/money": 1,
+	"internal/strict": 1, "internal/aside": 1, "internal/disk": 1, "internal/socket": 1, "internal/secret": 1, "internal/money": 1,
 	"internal/apierr": 0, // the one word that other words use
 	"api":             1, // the embedded description, which anyone may read
 }

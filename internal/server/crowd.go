@@ -4,10 +4,13 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
+
+	"keyshield/internal/socket"
 )
 
 // crowd bounds the open connections. One beyond the bound waits in accept, and the
@@ -53,7 +56,7 @@ func (c *crowd) Accept() (net.Conn, error) {
 		}
 		c.wait(false)
 	}
-	return &guest{Conn: conn, left: sync.OnceFunc(func() { c.room <- struct{}{} })}, nil
+	return &guest{Conn: conn, out: socket.Quiet(conn), left: sync.OnceFunc(func() { c.room <- struct{}{} })}, nil
 }
 
 // Close also ends an Accept that waits for room.
@@ -94,6 +97,7 @@ func (c *crowd) follow(conn net.Conn, state http.ConnState) {
 // guest is a connection that gives its place back once.
 type guest struct {
 	net.Conn
+	out   io.Writer // to it, without a sound; a request may well wake the scheduler, since work follows
 	left  func()
 	early atomic.Pointer[context.CancelCauseFunc] // of the request that is being answered
 }
@@ -126,6 +130,8 @@ func (g *guest) Read(p []byte) (int, error) {
 		}
 	}
 }
+
+func (g *guest) Write(p []byte) (int, error) { return g.out.Write(p) }
 
 // CloseWrite is what net/http looks for to end a connection gently.
 func (g *guest) CloseWrite() error {

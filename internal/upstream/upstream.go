@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"keyshield/internal/secret"
+	"keyshield/internal/socket"
 )
 
 const (
@@ -158,7 +159,13 @@ func (cfg *Config) header(key secret.String) http.Header {
 func newTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: connectTimeout, KeepAlive: 30 * time.Second}
 	return &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return socket.Quiet(conn), nil
+		},
 		TLSHandshakeTimeout:    connectTimeout,
 		ForceAttemptHTTP2:      true,
 		MaxIdleConns:           maxIdleConns,
