@@ -41,8 +41,8 @@ func sdks() []sdk {
 		{name: "langchain responses", class: langchainClass, broken: "APIError", bad: background, param: "background", free: true, lacks: append([]string{"embed"}, aside...), waits: true, obeys: true, responds: true},
 		{name: "fetch", class: plainClass, bad: web, param: "web_search_options", free: true, asks: true, obeys: true,
 			lacks: append([]string{"turns", "tools", "toolStream", "object", "embed", "usage"}, aside...)},
-		{name: "go chat", class: goClass, broken: "*ssestream.StreamError", bad: web, param: "web_search_options", free: true, lacks: []string{"custom"}, waits: true, obeys: true, asks: true},
-		{name: "go responses", class: goClass, broken: "*ssestream.StreamError", bad: background, param: "background", free: true, lacks: []string{"custom"}, waits: true, obeys: true, responds: true},
+		{name: "go chat", class: goClass, broken: "*ssestream.StreamError", bad: web, param: "web_search_options", free: true, waits: true, obeys: true, asks: true},
+		{name: "go responses", class: goClass, broken: "*ssestream.StreamError", bad: background, param: "background", free: true, waits: true, obeys: true, responds: true},
 	}
 }
 

@@ -107,8 +107,8 @@ func main() {
 
 func do(c call) (r reply) {
 	ops := map[string]map[string]func(*client) (any, error){
-		"go chat":      {"answer": answer, "turns": turns, "stream": stream, "giveUp": giveUp, "tools": tools, "toolStream": toolStream, "object": object},
-		"go responses": {"answer": respond, "turns": respondTurns, "stream": respondStream, "giveUp": respondGiveUp, "tools": respondTools, "toolStream": respondToolStream, "object": respondObject},
+		"go chat":      {"answer": answer, "turns": turns, "stream": stream, "giveUp": giveUp, "tools": tools, "toolStream": toolStream, "custom": custom, "object": object},
+		"go responses": {"answer": respond, "turns": respondTurns, "stream": respondStream, "giveUp": respondGiveUp, "tools": respondTools, "toolStream": respondToolStream, "custom": respondCustom, "object": respondObject},
 	}[c.SDK]
 	maps.Copy(ops, map[string]func(*client) (any, error){"embed": embed, "models": models, "model": model, "moderate": moderate})
 	op, known := ops[c.Op]
