@@ -70,10 +70,16 @@ func (c *crowd) Close() error {
 func (c *crowd) wait(begins bool) {
 	c.mu.Lock()
 	c.waiting = begins
-	longest := c.idle.Front()
+	var longest net.Conn
+	if e := c.idle.Front(); begins && e != nil {
+		// At once, and not when net/http reports it closed: who comes next would choose it
+		// again, and wait for nothing.
+		longest = c.idle.Remove(e).(net.Conn)
+		delete(c.at, longest)
+	}
 	c.mu.Unlock()
-	if begins && longest != nil {
-		longest.Value.(net.Conn).Close()
+	if longest != nil {
+		longest.Close()
 	}
 }
 
