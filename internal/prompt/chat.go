@@ -74,6 +74,9 @@ func (r Rules) acceptChat(turns []turn) (Chat, error) {
 		if err != nil {
 			return Chat{}, err
 		}
+		if text == "" && r.tooLong(t.text) {
+			continue // left out before it was cleaned, which is what costs
+		}
 		if total += utf8.RuneCountInString(t.text); total > maxChat {
 			return Chat{}, refuse("prompt_too_long", "The conversation is too long: at most %d characters are accepted. Please start a new one.", maxChat).About("messages")
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -159,7 +160,9 @@ func TestConversationsAreBounded(t *testing.T) {
 		code, why string
 	}{
 		"200 messages":                 {times(200, hi), "", ""},
-		"201 messages":                 {times(201, hi), "invalid_field", `Field "messages" has too many elements: at most 200 are accepted.`},
+		"201 messages":                 {times(201, hi), "invalid_field", "The conversation is too long: at most 200 messages are accepted. Please start a new one."},
+		"2,001 messages":               {times(2001, hi), "invalid_field", ""},
+		"one left out for its length":  {[]string{said("user", strings.Repeat("é", 130_000)), hi}, "", ""},
 		"201, of which most are empty": {append(times(200, parts(1)), hi), "invalid_field", ""},
 		"250 parts":                    {[]string{parts(250), hi}, "", ""},
 		"251 parts":                    {[]string{parts(251), hi}, "invalid_field", `Field "messages[0].parts" has too many elements: at most 250 are accepted.`},
@@ -180,6 +183,24 @@ func TestConversationsAreBounded(t *testing.T) {
 		}
 		if e := refused(t, name, err); e.Code != tt.code || tt.why != "" && e.Message != tt.why {
 			t.Errorf("%s: %s: %q, want %s: %q", name, e.Code, e.Message, tt.code, tt.why)
+		}
+	}
+}
+
+// TestWhatIsCleanedAwayCountsToo: cleaning is what a conversation costs, whatever is
+// left of it.
+func TestWhatIsCleanedAwayCountsToo(t *testing.T) {
+	rules := prompt.Rules{MaxChars: 1000, StripHTML: true}
+	nothing := said("user", strings.Repeat("<p>", 300))
+	for n, code := range map[int]string{100: "", 150: "prompt_too_long"} {
+		_, err := rules.DecodeChat(chat(append(slices.Repeat([]string{nothing}, n), said("user", "Hi"))...))
+		if code == "" && err != nil {
+			t.Errorf("%d messages: %v", n, err)
+		}
+		if code != "" {
+			if e := refused(t, code, err); e.Code != code {
+				t.Errorf("%d messages: %s, want %s", n, e.Code, code)
+			}
 		}
 	}
 }

@@ -25,7 +25,7 @@ func readChat(body []byte) ([]turn, error) {
 		switch {
 		case name == "messages":
 			said = true
-			r.Array(maxMessages, func(i int) { turns = append(turns, readTurn(r, i)) })
+			r.Array(10*maxMessages, func(i int) { turns = append(turns, readTurn(r, i)) })
 		case r.Null():
 		case name == "trigger":
 			r.Enum("submit-message", "regenerate-message")
@@ -33,6 +33,9 @@ func readChat(body []byte) ([]turn, error) {
 			_ = r.String()
 		}
 	})
+	if err == nil && len(turns) > maxMessages { // which whoever is talking gets to read
+		return nil, refuse("invalid_field", "The conversation is too long: at most %d messages are accepted. Please start a new one.", maxMessages).About("messages")
+	}
 	if err == nil && !said {
 		return nil, refuse("invalid_prompt", "Invalid prompt format. Field %q is missing.", "messages").About("messages")
 	}

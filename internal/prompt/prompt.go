@@ -48,15 +48,19 @@ func (r Rules) accept(prompt, field string) (string, error) {
 	if prompt == "" {
 		return "", refuse("invalid_prompt", "Invalid prompt format.").About(field)
 	}
-	prompt = strings.TrimSpace(prompt)
-	if utf8.RuneCountInString(prompt) > r.MaxChars {
+	if r.tooLong(prompt) {
 		return "", refuse("prompt_too_long", "Prompt is too long. Please keep it under %d characters.", r.MaxChars).About(field)
 	}
-	prompt = strings.TrimSpace(Clean(prompt, r.StripHTML))
+	prompt = strings.TrimSpace(Clean(strings.TrimSpace(prompt), r.StripHTML))
 	if prompt == "" {
 		return "", refuse("prompt_empty", "Prompt cannot be empty.").About(field)
 	}
 	return prompt, nil
+}
+
+// tooLong does not count white space around a prompt.
+func (r Rules) tooLong(prompt string) bool {
+	return utf8.RuneCountInString(strings.TrimSpace(prompt)) > r.MaxChars
 }
 
 func refuse(code, format string, args ...any) *apierr.Error {
