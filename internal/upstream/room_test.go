@@ -39,7 +39,14 @@ func TestLargeAnswersTakeTurns(t *testing.T) {
 		}
 		read <- err
 	}()
-	third := ask(t.Context(), maxAnswer+more/2) // fits beside the first, but came later
+	eventually(t, "the second does not wait for room", func() bool {
+		if c.room.TryAcquire(more / 2) {
+			c.room.Release(more / 2)
+			return false
+		}
+		return true
+	})
+	third := ask(t.Context(), maxAnswer+more/2)
 	ctx, leave := context.WithCancel(t.Context())
 	fourth := ask(ctx, maxAnswer+more)
 	leave()
