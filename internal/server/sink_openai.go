@@ -109,7 +109,7 @@ func (s *frameSink) done() error {
 func (s *frameSink) fail(e *apierr.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.tellsErrors() {
+	if !s.beginError() {
 		return
 	}
 	s.collect()

@@ -85,7 +85,7 @@ func uiFinish(finish string) string {
 func (s *uiSink) fail(e *apierr.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.tellsErrors() {
+	if !s.beginError() {
 		return
 	}
 	s.buf = append(s.buf, `data: {"type":"error","errorText":`...)

@@ -148,10 +148,10 @@ func (s *eventStream) flush() error {
 	return s.gone
 }
 
-// tellsErrors reports whether an error is told in the stream; with the lock held.
+// beginError reports whether an error is told in the stream; with the lock held.
 // Before the header it is not: refuse still answers with a status, and the timer
-// must not open the stream under its hands.
-func (s *eventStream) tellsErrors() bool {
+// must not open the stream under its hands, so that it closes.
+func (s *eventStream) beginError() bool {
 	if !s.opened {
 		s.closed = true
 	}
@@ -210,7 +210,7 @@ func (s *eventSink) done(finish string) error {
 func (s *eventSink) fail(e *apierr.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.tellsErrors() {
+	if !s.beginError() {
 		return
 	}
 	s.buf = append(s.buf, "event: error\ndata: "...)

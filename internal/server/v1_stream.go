@@ -61,8 +61,10 @@ func (p *passing) event(e wire.Event) (last bool, err error) {
 	switch {
 	case string(e.Data) == "[DONE]":
 		return true, nil
-	case string(e.Name) == "error":
+	case string(e.Name) == "error" && p.kind == policy.Responses:
 		return false, interruptedBy(errFailedResponse)
+	case string(e.Name) == "error":
+		return false, interruptedBy(errFailedStream)
 	}
 	p.ears.generated = 0
 	var drop bool
