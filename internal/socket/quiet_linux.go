@@ -7,13 +7,17 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
-// A quietConn is a TCP connection; only its Read and Write are its own.
+// A quietConn is a TCP connection; only its Read and Write are its own. How much a
+// reader has room for says nothing: TLS offers all it has.
 type quietConn struct {
 	*net.TCPConn
 	raw syscall.RawConn
+
+	behind atomic.Bool // what was read last was there already, or there is more of it
 }
 
 func quiet(conn *net.TCPConn) net.Conn {
@@ -21,14 +25,14 @@ func quiet(conn *net.TCPConn) net.Conn {
 	if err != nil {
 		return conn
 	}
-	return &quietConn{conn, raw}
+	return &quietConn{TCPConn: conn, raw: raw}
 }
 
 func (c *quietConn) Read(p []byte) (int, error) {
-	if len(p) == 0 || len(p) > small {
+	if len(p) == 0 || c.behind.Swap(false) {
 		return c.TCPConn.Read(p)
 	}
-	t := begin(p)
+	t := begin(p[:min(len(p), small)])
 	defer t.end()
 	if err := c.raw.Read(t.receive); err != nil {
 		return 0, failed(c.TCPConn, "read", err)
@@ -39,11 +43,14 @@ func (c *quietConn) Read(p []byte) (int, error) {
 	case t.done == 0:
 		return 0, io.EOF
 	}
+	if !t.waited || t.done == small {
+		c.behind.Store(true)
+	}
 	return t.done, nil
 }
 
 func (c *quietConn) Write(p []byte) (int, error) {
-	if len(p) > small {
+	if len(p) == 0 || len(p) > small {
 		return c.TCPConn.Write(p)
 	}
 	t := begin(p)
@@ -61,9 +68,10 @@ func (c *quietConn) Write(p []byte) (int, error) {
 // transfer is one Read or Write. They are used over and over, with their functions
 // bound once, so that none of them costs an allocation.
 type transfer struct {
-	p     []byte
-	done  int // bytes of p
-	errno syscall.Errno
+	p      []byte
+	done   int // bytes of p
+	errno  syscall.Errno
+	waited bool // for something to arrive
 
 	receive, send func(fd uintptr) (done bool) // false: the poller is to wait
 }
@@ -81,12 +89,13 @@ func begin(p []byte) *transfer {
 }
 
 func (t *transfer) end() {
-	t.p, t.done, t.errno = nil, 0, 0
+	t.p, t.done, t.errno, t.waited = nil, 0, 0, false
 	transfers.Put(t)
 }
 
 func (t *transfer) tryReceive(fd uintptr) bool {
 	t.done, t.errno = receive(fd, t.p)
+	t.waited = t.waited || t.errno == syscall.EAGAIN
 	return t.errno != syscall.EAGAIN
 }
 

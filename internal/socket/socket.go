@@ -1,15 +1,18 @@
 // Package socket sends and receives without waking Go's scheduler.
 //
-// Before a system call, Go calls on its monitor (runtime.sysmon), which would give the
-// processor to somebody else if the call took long. In a server that mostly waits the
-// monitor is asleep by then, so that each small read and each small write wakes it:
-// two switches between threads, and some naps until it sleeps again. Of all that
-// passing on one event of a stream takes, this was a quarter.
+// In a server that mostly waits, the scheduler's monitor (runtime.sysmon) is asleep
+// whenever something arrives, and the first system call wakes it: it would give the
+// processor to somebody else if the call took long. That is two switches between
+// threads, and some naps until it sleeps again; of all that passing on one event of a
+// stream takes, it was a quarter.
 //
-// A call that never waits needs no monitor. So here the kernel is asked for what it
-// can do at once (MSG_DONTWAIT), and Go's own poller waits for the rest, as it does
-// for every connection. That is for small pieces only: copying a large one takes long
-// enough for the monitor to be of use, and so may what is then done with it.
+// A call that does not wait needs nobody to watch it. So here the kernel is asked for
+// what it can do at once (MSG_DONTWAIT), and Go's own poller waits for the rest, as it
+// does for every connection.
+//
+// But the monitor also takes the processor from who computes for long. So only small
+// pieces pass without it, and only on a connection that had to wait for the last one:
+// whoever has more to do than that is busy, and is heard.
 package socket
 
 import (
@@ -27,7 +30,8 @@ func Quiet(conn net.Conn) net.Conn {
 	return quiet(tcp)
 }
 
-// small is the most that is sent or received so. An event has a few hundred bytes.
+// small is the most that is sent or received so at once. An event has a few hundred
+// bytes.
 const small = 4 << 10
 
 // failed is the error of a Read or Write, as package net has it.

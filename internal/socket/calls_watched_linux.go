@@ -1,11 +1,11 @@
-//go:build race && (amd64 || arm64)
+//go:build (race || msan || asan) && (amd64 || arm64)
 
 package socket
 
 import "syscall"
 
-// The race detector takes what is sent and received for an order of events, and knows
-// of it by these two functions.
+// The race detector takes what is sent and received for an order of events, and it and
+// the sanitizers know of it by these two functions.
 
 func receive(fd uintptr, p []byte) (int, syscall.Errno) { return transact(syscall.Read, fd, p) }
 func send(fd uintptr, p []byte) (int, syscall.Errno)    { return transact(syscall.Write, fd, p) }
