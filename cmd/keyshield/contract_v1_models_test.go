@@ -113,15 +113,27 @@ func TestEndpointsAreClosedUntilTheyAreNamed(t *testing.T) {
 				if got.status != want {
 					t.Errorf("%s: %s got %d %s, want %d", set, path, got.status, got.body, want)
 				}
-				if want == 404 && strings.HasPrefix(path, "/v1/") {
-					got.wantsV1(t, 404, "not_found")
-				} else if want == 404 {
-					got.wants(t, 404, "not_found")
+				if want != 404 {
+					continue
+				}
+				message := ""
+				if strings.HasPrefix(path, "/v1/") {
+					message = got.wantsV1(t, 404, "not_found").Message
+				} else {
+					message = got.wants(t, 404, "not_found").Error
+				}
+				if !strings.Contains(message, "ENDPOINTS") {
+					t.Errorf("%s: /openapi.yaml has %s, and its 404 does not say why this server has not: %q", set, path, message)
 				}
 			}
 		}
 		if got, want := r.read("/v1/models"), 200; value == "text" && got.status != 404 || value != "text" && got.status != want {
 			t.Errorf("%s: the models got %d", set, got.status)
+		}
+		for _, path := range []string{"/v1/files", "/v1/chat/completions/x", "/nothing", "/"} {
+			if got := r.post(path, "{}"); got.status != 404 || strings.Contains(got.body, "ENDPOINTS") {
+				t.Errorf("%s: no setting opens %s, and it got %d %s", set, path, got.status, got.body)
+			}
 		}
 	}
 }

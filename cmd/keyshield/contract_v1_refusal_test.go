@@ -45,6 +45,7 @@ func v1BodyMistakes() []v1Mistake {
 		{"two of it", `{"model":"gpt-6-luna"} {}`, nil, 400, "invalid_json", "", "The request body is not valid JSON."},
 		{"a list", `[]`, nil, 400, "invalid_json", "", "The request body is not valid JSON."},
 		{"no UTF-8", "{\"model\":\"h\xffi\"}", nil, 400, "invalid_utf8", "", "The request body is not valid UTF-8."},
+		{"half a character", `{"model":"\ud83d"}`, nil, 400, "invalid_utf8", "model", `Field "model" holds half a character, a lone surrogate such as "\ud83d": cutting a text in the middle of an emoji, as slice() does, leaves one. Cut between characters, or in JavaScript send text.toWellFormed().`},
 		{"an unknown field", `{"brand_new":1}`, nil, 400, "unknown_field", "brand_new", `Unknown field "brand_new".`},
 		{"the model twice", `{"model":"a","model":"b"}`, nil, 400, "duplicate_field", "model", `Field "model" appears more than once.`},
 		{"the model in other case", `{"MODEL":"a"}`, nil, 400, "duplicate_field", "MODEL", `Field "MODEL" must be written "model".`},
@@ -100,7 +101,7 @@ func v1Denials() map[string][]string {
 		},
 		"responses": {
 			`background: true`, `previous_response_id: "resp_1"`, `conversation: "conv_1"`, `prompt: {"id":"pmpt_1"}`, `input: [{"type":"item_reference","id":"msg_1"}]`, `input: [{"id":"msg_1"}]`,
-			`input: [{"type":"compaction","encrypted_content":"x"}]`, `context_management: []`, `moderation: {}`, `prompt_cache_key: "a"`, `reasoning: {"summary":"auto"}`, `reasoning: {"mode":"pro"}`,
+			`input: [{"type":"compaction","encrypted_content":"x"}]`, `context_management: []`, `moderation: {}`, `prompt_cache_key: "a"`, `reasoning: {"summary":"long"}`, `reasoning: {"mode":"pro"}`,
 			`tools: [{"type":"web_search"}]`, `tools: [{"type":"file_search","vector_store_ids":["a"]}]`, `tools: [{"type":"mcp","server_label":"a"}]`, `include: ["file_search_call.results"]`,
 			`input: [{"role":"user","content":[{"type":"input_image","image_url":"https://example.com/a.png"}]}]`, `max_output_tokens: 15`, `service_tier: "fast"`, `service_tier: "flex"`, `top_logprobs: 1`,
 		},
@@ -197,4 +198,46 @@ func TestWhatIsNotThereOnV1(t *testing.T) {
 	if n := r.asked(); n != 0 {
 		t.Errorf("%d calls reached OpenAI", n)
 	}
+}
+
+// TestABaseURLWithoutV1IsToldSo, in the shape that the client which has it can read,
+// to a browser too and without a token; and nobody is told more than that.
+func TestABaseURLWithoutV1IsToldSo(t *testing.T) {
+	t.Parallel()
+	for name, r := range map[string]*rig{"open": startV1(t, "ALLOWED_ORIGINS="+origin), "closed": start(t, "ALLOWED_ORIGINS="+origin)} {
+		for _, path := range []string{"/chat/completions", "/responses", "/embeddings", "/moderations", "/models", "/models/gpt-6-luna", "/models/nobody/has-this"} {
+			for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodHead, http.MethodDelete} {
+				req := r.request(path, "", "Authorization:", "Origin: "+origin)
+				req.Method = method
+				got, what := r.do(req), name+": "+method+" "+path
+				if said := got.header.Get("Access-Control-Allow-Origin"); said != origin {
+					t.Errorf("%s: Access-Control-Allow-Origin is %q: a page cannot read it", what, said)
+				}
+				if method == http.MethodHead {
+					if got.status != http.StatusNotFound || got.body != "" {
+						t.Errorf("%s: got %d %q", what, got.status, got.body)
+					}
+					continue
+				}
+				if p := got.wantsV1(t, 404, "not_found"); p.Type != "invalid_request_error" || p.Param != nil || !strings.Contains(p.Message, "ends in /v1") || strings.Contains(p.Message, "ENDPOINTS") {
+					t.Errorf("%s: got %+v", what, p)
+				}
+				wantsHeaders(t, what, got, "", false)
+			}
+			if got := r.preflight(path, origin, "POST", sdkHeaders); got.status != http.StatusOK || got.header.Get("Access-Control-Allow-Origin") != origin {
+				t.Errorf("%s: the preflight of %s got %d %v: a browser would show nothing at all", name, path, got.status, got.header)
+			}
+			r.post(path, "", "Origin: https://evil.example").wantsV1(t, 403, "origin_not_allowed")
+		}
+		for _, path := range []string{"/", "/chat", "/completions", "/responses/", "/models-", "/CHAT/completions", "/files", "/chat/completions/x"} {
+			if p := r.post(path, "", "Authorization:").wants(t, 404, "not_found"); strings.Contains(p.Error, "/v1") || strings.Contains(p.Error, "ENDPOINTS") {
+				t.Errorf("%s: %s is nobody's mistake with a base URL, and is told %q", name, path, p.Error)
+			}
+		}
+	}
+	few := start(t, "RATE_LIMIT_IP=1/1h")
+	for range 10 { // ten times the IP limit
+		few.post("/chat/completions", "").wantsV1(t, 404, "not_found")
+	}
+	few.post("/chat/completions", "").wantsV1(t, 429, "rate_limit_exceeded")
 }

@@ -71,7 +71,7 @@ func (s *Server) writeError(w *response, r *http.Request, e *apierr.Error) {
 
 // shaped is a refusal in the shape that the path's clients read.
 func shaped(r *http.Request, e *apierr.Error, id string) (status int, body []byte) {
-	if strings.HasPrefix(r.URL.Path+"/", "/v1/") {
+	if strings.HasPrefix(r.URL.Path+"/", "/v1/") || lacksV1(r.URL.Path) {
 		return openAIError(e)
 	}
 	return e.Status, textError(e, id)

@@ -147,9 +147,25 @@ func (s *Server) text(promptField, answerField string) handler {
 	}
 }
 
-func notFound(http.ResponseWriter, *http.Request) error {
+func notFound(_ http.ResponseWriter, r *http.Request) error {
+	switch {
+	case lacksV1(r.URL.Path):
+		return apierr.New(http.StatusNotFound, "not_found", "There is no such endpoint. The base URL for a client of OpenAI's ends in /v1.")
+	case canBeOpened(r.URL.Path):
+		return apierr.New(http.StatusNotFound, "not_found", "There is no such endpoint, or this server has not opened it: its setting ENDPOINTS says which are open.")
+	}
 	return apierr.New(http.StatusNotFound, "not_found", "There is no such endpoint. See /openapi.yaml for those there are.")
 }
+
+// canBeOpened reports whether ENDPOINTS decides if there is such a path: of the others
+// that have a name all but the page at / are always there.
+func canBeOpened(path string) bool {
+	return path != "/" && slices.Contains(Patterns(), path) || strings.HasPrefix(path, "/v1/models/")
+}
+
+// lacksV1 reports whether a path is what a client of OpenAI's asks for when /v1 is
+// missing from its base URL.
+func lacksV1(path string) bool { return canBeOpened("/v1" + path) }
 
 // methodNotAllowed lists the methods that the path does take (RFC 9110 §15.5.6).
 func methodNotAllowed(w http.ResponseWriter, r *http.Request) error {
