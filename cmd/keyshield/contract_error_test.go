@@ -50,6 +50,7 @@ func identityMistakes(t *testing.T) []mistake {
 
 func bodyMistakes() []mistake {
 	const noJSON, noUTF8 = "The request body is not valid JSON.", "The request body is not valid UTF-8."
+	const half = `Field "userPrompt" holds half a character, a lone surrogate such as "\ud83d": cutting a text in the middle of an emoji, as slice() does, leaves one. Cut between characters, or in JavaScript send text.toWellFormed().`
 	const format, empty, long = "Invalid prompt format.", "Prompt cannot be empty.", "Prompt is too long. Please keep it under 300 characters."
 	const only = `Only "userPrompt" and "stream" are accepted.`
 	const wantJSON, uncompressed = "The request body must be JSON in UTF-8. Send it with Content-Type: application/json.", "The request body must not be compressed. Send it without Content-Encoding."
@@ -62,7 +63,7 @@ func bodyMistakes() []mistake {
 		{"trailing object", `{"userPrompt": "hi"}{}`, nil, 400, "invalid_json", noJSON},
 		{"a comment", `{"userPrompt": "hi" /* yes */}`, nil, 400, "invalid_json", noJSON},
 		{"broken UTF-8", "{\"userPrompt\": \"h\xffi\"}", nil, 400, "invalid_utf8", noUTF8},
-		{"a lone surrogate", `{"userPrompt": "\ud83d"}`, nil, 400, "invalid_utf8", noUTF8},
+		{"a lone surrogate", `{"userPrompt": "\ud83d"}`, nil, 400, "invalid_utf8", half},
 		{"a model", `{"userPrompt": "hi", "model": "gpt-6-sol"}`, nil, 400, "unknown_field", `Unknown field "model". ` + only},
 		{"a limit", `{"max_tokens": 9000, "userPrompt": "hi"}`, nil, 400, "unknown_field", `Unknown field "max_tokens". ` + only},
 		{"the other endpoint's field", `{"message": "hi"}`, nil, 400, "unknown_field", `Unknown field "message". ` + only},

@@ -108,6 +108,7 @@ func TestResponsesAreSentWithWhatTheServerDecides(t *testing.T) {
 		"instructions":                {`"input":"hi","instructions":"Be brief."`, base(jsonObject{"instructions": "Be brief."})},
 		"what nobody is told":         {`"input":"hi","user":"ana@example.com","metadata":{"a":"b"},"safety_identifier":"me","background":false,"max_tool_calls":3`, base(nil)},
 		"reasoning that nobody reads": {`"input":"hi","include":["reasoning.encrypted_content"]`, base(nil)},
+		"a summary of the reasoning":  {`"input":"hi","reasoning":{"effort":"low","summary":"detailed","generate_summary":null}`, base(jsonObject{"reasoning": jsonObject{"effort": "low"}})},
 		"a conversation, with what the API itself wrote into it": {
 			`"input":[{"role":"user","content":"hi"},
 				{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"gAAAA"},

@@ -49,6 +49,7 @@ func TestBodiesThatAreAccepted(t *testing.T) {
 func TestBodiesThatAreRefused(t *testing.T) {
 	long := strings.Repeat("é", 301)
 	deep := strings.Repeat("[", 5000) + strings.Repeat("]", 5000)
+	const half = `Field "userPrompt" holds half a character, a lone surrogate such as "\ud83d": cutting a text in the middle of an emoji, as slice() does, leaves one. Cut between characters, or in JavaScript send text.toWellFormed().`
 	for _, tt := range []struct{ body, code, message, param string }{
 		{``, "invalid_json", "The request body is not valid JSON.", ""},
 		{`   `, "invalid_json", "", ""},
@@ -68,8 +69,8 @@ func TestBodiesThatAreRefused(t *testing.T) {
 
 		{"{\"userPrompt\":\"\xff\"}", "invalid_utf8", "The request body is not valid UTF-8.", ""},
 		{"{\"userPrompt\":\"Hi\",\"\xc0\xaf\":1}", "invalid_utf8", "", ""},
-		{`{"userPrompt":"\ud800"}`, "invalid_utf8", "", ""},
-		{`{"userPrompt":"\ude00\ud83d"}`, "invalid_utf8", "", ""},
+		{`{"userPrompt":"\ud800"}`, "invalid_utf8", half, "userPrompt"},
+		{`{"userPrompt":"\ude00\ud83d"}`, "invalid_utf8", half, "userPrompt"},
 
 		{`{"userPrompt":"Hi","model":"gpt"}`, "unknown_field", `Unknown field "model". Only "userPrompt" and "stream" are accepted.`, "model"},
 		{`{"message":"Hi"}`, "unknown_field", `Unknown field "message". Only "userPrompt" and "stream" are accepted.`, "message"},

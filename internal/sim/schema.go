@@ -115,7 +115,7 @@ var (
 )
 
 const (
-	maxDepth   = 32
+	maxDepth   = 64
 	maxExample = 64 << 10 // bytes, and a bound for minItems and minLength
 )
 

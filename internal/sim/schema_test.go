@@ -38,6 +38,7 @@ func TestExamplesFitTheirSchema(t *testing.T) {
 		{`{"type":"object","properties":{"z":{"type":"integer"},"a":{"type":"array","items":{"type":"object","properties":{"b\"":{"type":"boolean"}}}}},"required":["z","a"],"additionalProperties":false}`,
 			`{"z":7,"a":[{"b\"":true}]}`},
 		{`{"properties":{"a":{}}}`, `{"a":null}`},
+		{strings.Repeat(`{"items":`, 47) + `{}` + strings.Repeat(`}`, 47), strings.Repeat("[", 47) + "null" + strings.Repeat("]", 47)}, // as deep as keyshield sends
 	} {
 		got, err := example(jsontext.Value(c.schema), " why? ")
 		if err != nil || got != c.want {
@@ -51,7 +52,7 @@ func TestExamplesFitTheirSchema(t *testing.T) {
 		`{"type":"integer","minimum":1e300}`:                                            "too much",
 		`{"type":"string","minLength":99999999}`:                                        "only simple",
 		`{"type":"array","items":{},"minItems":9999999}`:                                "too large",
-		strings.Repeat(`{"type":"array","items":`, 40) + `{}` + strings.Repeat(`}`, 40): "too deeply",
+		strings.Repeat(`{"type":"array","items":`, 70) + `{}` + strings.Repeat(`}`, 70): "too deeply",
 		`7`: "only simple",
 	} {
 		if got, err := example(jsontext.Value(schema), ""); err == nil || !strings.Contains(err.Error(), want) {

@@ -15,7 +15,7 @@ func (r *Reader) Document(depth, most int) []byte {
 		return nil
 	}
 	if nesting(v) > depth {
-		r.Invalid("is nested too deeply: at most %d levels are accepted", depth)
+		r.Invalid("is nested too deeply: at most %d brackets, one inside the other, are accepted", depth)
 		return nil
 	}
 	v = slices.Clone(v)

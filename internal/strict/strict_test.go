@@ -111,8 +111,15 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		{`{"unknown":1, x}`, "invalid_json", "", ""}, // the text as a whole comes first
 		{`{"count":77}]`, "invalid_json", "", ""},
 		{"{\"name\":\"\xff\"}", "invalid_utf8", "", "The request body is not valid UTF-8."},
-		{`{"name":"\ud800"}`, "invalid_utf8", "", ""},
-		{`{"plan":["\udc00"]}`, "invalid_utf8", "", ""},
+		{"{\"name\":\"\\ud800\",\"plan\":\"\xff\"}", "invalid_utf8", "", "The request body is not valid UTF-8."},
+		{`{"name":"\ud800"}`, "invalid_utf8", "name", `Field "name" holds half a character, a lone surrogate such as "\ud83d": cutting a text in the middle of an emoji, as slice() does, leaves one. Cut between characters, or in JavaScript send text.toWellFormed().`},
+		{`{"plan":["\udc00"]}`, "invalid_utf8", "plan[0]", ""},
+		{`{"lines":[{"id":"a"},{"id":"\ud83d…"}]}`, "invalid_utf8", "lines[1].id", ""},
+		{`{"lines":[{"id":"a","\ud83d":1}]}`, "invalid_utf8", "lines[0]", ""}, // half a name is none
+		{`{"\ud83d":1}`, "invalid_utf8", "", `The request body holds half a character, a lone surrogate such as "\ud83d": cutting a text in the middle of an emoji, as slice() does, leaves one. Cut between characters, or in JavaScript send text.toWellFormed().`},
+		{`{"7":"\ud83d"}`, "invalid_utf8", "7", ""},
+		{`{"a\"b":{"<c>":"\ud83d"}}`, "invalid_utf8", "a?b.?c?", ""},
+		{strings.Repeat(`{"x":`, 5000) + `"\ud83d"` + strings.Repeat("}", 5000), "invalid_utf8", "x" + strings.Repeat(".x", 15), ""}, // no longer than what we read is deep
 
 		{`{"name":"a","name":"b"}`, "duplicate_field", "name", `Field "name" appears more than once.`},
 		{`{"name":"a","n\u0061me":"b"}`, "duplicate_field", "name", ""},
@@ -161,7 +168,7 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		{`{"notes":{"a":"1","b":"2","c":3}}`, "invalid_field", "notes", `Field "notes" has too many members: at most 2 are accepted.`},
 		{`{"notes":{"a":"1","7":2}}`, "invalid_field", "notes.7", ""},
 		{`{"notes":["a"]}`, "invalid_field", "notes", `Field "notes" must be an object.`},
-		{`{"plan":[[[[]]]]}`, "invalid_field", "plan", `Field "plan" is nested too deeply: at most 3 levels are accepted.`},
+		{`{"plan":[[[[]]]]}`, "invalid_field", "plan", `Field "plan" is nested too deeply: at most 3 brackets, one inside the other, are accepted.`},
 		{`{"plan":"` + strings.Repeat("é", 10) + `"}`, "invalid_field", "plan", `Field "plan" must not be longer than 60 bytes.`},
 	} {
 		_, err := read(tt.body)

@@ -69,7 +69,7 @@ func (c *chatReader) readMessage(r *strict.Reader) {
 		case "content":
 			m.content.read(r)
 		case "name":
-			m.name = readName(r)
+			m.name = readSpeaker(r)
 		case "tool_call_id":
 			m.answers = r.Text(maxCallID)
 		default:
@@ -122,6 +122,7 @@ func (m *chatMessage) check(r *strict.Reader, made string) {
 		{m.answers != "" && m.role != "tool", "tool_call_id", "belongs to messages of a tool"},
 		{m.answers == "" && m.role == "tool", "tool_call_id", "is missing: it says which call this answers"},
 		{m.name == "" && m.role == "function", "name", "is missing: it says which function this answers for"},
+		{(m.role == "function" || m.role == "tool") && !plain(m.name), "name", onlyPlain},
 		{m.content.parts != nil && m.role == "function", "content", "must be a string"},
 		{!said && assistant && m.calls == nil && m.call == nil && m.refusal == "", "content", "is missing"},
 		{!said && !assistant && m.role != "function", "content", "is missing"},
@@ -293,7 +294,7 @@ func readChatCall(r *strict.Reader, fields []string) (c chatCall) {
 		switch {
 		case r.Null():
 		case name == "name":
-			c.name = readName(r)
+			c.name = readName(r, maxName)
 		case name == input:
 			c.input = r.String()
 			given = true

@@ -38,6 +38,9 @@ func (d *drawing) often() bool            { return rapid.IntRange(0, 2).Draw(d.T
 func (d *drawing) text() string           { return rapid.String().Draw(d.T, "text") }
 func (d *drawing) float(a, b float64) any { return rapid.Float64Range(a, b).Draw(d.T, "float") }
 func (d *drawing) name() string           { return rapid.StringMatching(`[A-Za-z0-9_-]{1,64}`).Draw(d.T, "name") }
+func (d *drawing) speaker() string {
+	return rapid.StringMatching(`[a-zé日.@"-]{1,16}`).Draw(d.T, "speaker")
+}
 func (d *drawing) some(most int) []struct{} {
 	return make([]struct{}, rapid.IntRange(1, most).Draw(d.T, "some"))
 }
@@ -111,14 +114,14 @@ func (d *drawing) messages() (list []any) {
 				"refusal":       func() any { return d.text() },
 				"annotations":   func() any { return []any{} },
 				"function_call": func() any { return object{"name": d.name(), "arguments": d.text()} },
-				"name":          func() any { return d.name() },
+				"name":          func() any { return d.speaker() },
 			}))
 		case "function":
 			list = append(list, object{"role": role, "name": d.name(), "content": d.one(nil, d.text())})
 		case "calls":
 			list = append(list, d.called()...)
 		default:
-			list = append(list, d.maybe(object{"role": role, "content": d.content("text")}, map[string]func() any{"name": func() any { return d.name() }}))
+			list = append(list, d.maybe(object{"role": role, "content": d.content("text")}, map[string]func() any{"name": func() any { return d.speaker() }}))
 		}
 	}
 	return list

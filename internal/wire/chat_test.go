@@ -165,6 +165,18 @@ func TestSchemasAreSentInASCII(t *testing.T) {
 	}
 }
 
+// Who says something has a name of theirs; only a function's is plain.
+func TestSpeakersHaveTheNamesOfPeople(t *testing.T) {
+	for _, name := range []string{"José", "john.doe", "O'Brien", "ana@example.com", "山田太郎", "a-b_c", strings.Repeat("n", 64)} {
+		for _, role := range []string{"system", "developer", "user", "assistant"} {
+			said := `{"role":"` + role + `","name":"` + name + `","content":"Hi"}`
+			if sent, _ := readChat(t, saying(said)).Append(nil, sentChat); !strings.Contains(string(sent), `"name":"`+name+`"`) {
+				t.Errorf("%s was not sent as the name of the %s: %s", name, role, sent)
+			}
+		}
+	}
+}
+
 func TestChoicesOfTools(t *testing.T) {
 	const tools = `"tools":[{"type":"function","function":{"name":"f"}}],`
 	for _, choice := range []string{

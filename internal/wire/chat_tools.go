@@ -55,7 +55,7 @@ func readTool(r *strict.Reader) (t chatTool) {
 			kind = readToolKind(r)
 		case name == "function":
 			function = true
-			r.Object(functionFields, func(name string) { t.function.read(r, name) })
+			r.Object(functionFields, func(name string) { t.function.read(r, name, maxName) })
 			t.function.check(r)
 		default:
 			custom = true
@@ -94,7 +94,7 @@ func (t *chatTool) readCustom(r *strict.Reader) {
 		switch {
 		case r.Null():
 		case name == "name":
-			t.name = readName(r)
+			t.name = readName(r, maxName)
 		case name == "description":
 			t.about = r.String()
 		default:
@@ -132,7 +132,7 @@ func (f *chatToolFormat) read(r *strict.Reader) {
 func readFunctions(r *strict.Reader, req *ChatRequest) {
 	n := readEach(r, maxTools, func() {
 		var d definition
-		r.Object([]string{"name", "description", "parameters"}, func(name string) { d.read(r, name) })
+		r.Object([]string{"name", "description", "parameters"}, func(name string) { d.read(r, name, maxName) })
 		d.check(r)
 		req.functions = append(req.functions, d)
 	})
@@ -225,7 +225,7 @@ func readToolName(r *strict.Reader) (t chatToolName) {
 func readNamed(r *strict.Reader) (s string) {
 	r.Object([]string{"name"}, func(string) {
 		if !r.Null() {
-			s = readName(r)
+			s = readName(r, maxName)
 		}
 	})
 	if s == "" {
@@ -252,7 +252,7 @@ func readResponseFormat(r *strict.Reader, f *chatFormat) {
 			f.kind = r.Enum("text", "json_object", "json_schema")
 		default:
 			given = true
-			r.Object(formatFields, func(name string) { f.schema.read(r, name) })
+			r.Object(formatFields, func(name string) { f.schema.read(r, name, maxName) })
 			f.schema.check(r)
 		}
 	})

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"strings"
+	"unicode"
 
 	"keyshield/internal/strict"
 )
@@ -21,12 +22,13 @@ var (
 	formatFields   = []string{"name", "description", "schema", "strict"}
 )
 
-// read reads the member of that name.
-func (d *definition) read(r *strict.Reader, name string) {
+// read reads the member of that name. longest is how many bytes its own name may
+// have.
+func (d *definition) read(r *strict.Reader, name string, longest int) {
 	switch {
 	case r.Null():
 	case name == "name":
-		d.name = readName(r)
+		d.name = readName(r, longest)
 	case name == "description":
 		d.description = r.String()
 	case name == "parameters", name == "schema":
@@ -90,15 +92,37 @@ func readSchema(r *strict.Reader) []byte {
 	return r.Document(maxSchema, maxSchemaBytes)
 }
 
-// readName reads the name of a tool, a format or a speaker.
-func readName(r *strict.Reader) string {
-	name := r.Text(maxName)
+const onlyPlain = "may hold only letters, digits, _ and -"
+
+// readName reads the name of a tool or a format, of at most so many bytes.
+func readName(r *strict.Reader, most int) string {
+	name := r.Text(most)
+	if !plain(name) {
+		r.Invalid(onlyPlain)
+		return ""
+	}
+	return name
+}
+
+func plain(name string) bool {
 	for i := range len(name) {
 		c := name[i]
 		if c-'0' > 9 && c|0x20-'a' > 25 && !strings.ContainsRune("_-", rune(c)) {
-			r.Invalid("may hold only letters, digits, _ and -")
-			return ""
+			return false
 		}
+	}
+	return true
+}
+
+// readSpeaker reads the name of who says something, which is anybody's: OpenAI's own
+// pattern is ^[^\s<|\\/>]+$.
+func readSpeaker(r *strict.Reader) string {
+	name := r.Text(maxName)
+	if strings.ContainsFunc(name, func(c rune) bool {
+		return unicode.IsSpace(c) || unicode.IsControl(c) || strings.ContainsRune("\ufeff<|\\/>", c)
+	}) {
+		r.Invalid(`must not hold spaces, control characters or any of < | \ / >`)
+		return ""
 	}
 	return name
 }

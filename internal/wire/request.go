@@ -41,9 +41,9 @@ const (
 	maxParts       = 250  // of one message
 	maxTools       = 128
 	maxToolCalls   = 128     // of one message
-	maxSchema      = 16      // how deep
 	maxSchemaBytes = 1 << 20 // of one, in ASCII
-	maxName        = 64      // bytes of a tool's name
+	maxName        = 64      // bytes of a name: a tool's on chat completions, a format's, a speaker's
+	maxToolName    = 128     // of a tool's on responses
 	maxCallID      = 256
 	maxModel       = 128
 	maxInputs      = 2048 // of embeddings and moderations
@@ -54,6 +54,17 @@ const (
 
 	maxOutput = math.MaxInt64 // tokens asked for; those sent are the plan's at most
 )
+
+// maxSchema is how many brackets deep a schema may be. OpenAI takes ten levels of
+// objects, and each is several brackets: a nullable object in a property is four.
+// What reads an answer bears 64, and a response repeats a schema four deeper.
+//
+// Depth does not break the bound of four tokens for a byte of a schema (package
+// policy): OpenAI's own renderer (openai/harmony, src/encoding.rs) prints each text
+// at most twice, however deep it stands, and a level more only indents its lines,
+// which is a token or two for each. The shortest that makes a line is a variant of
+// three bytes, "{},", and stays below its twelve.
+const maxSchema = 48
 
 // Why a field is refused, where more than one is for this reason.
 const (

@@ -2,6 +2,8 @@ package wire
 
 import (
 	"math"
+	"slices"
+	"strings"
 
 	"keyshield/internal/strict"
 )
@@ -179,8 +181,8 @@ func (r *ResponsesRequest) readReasoning(in *strict.Reader) {
 			}
 		case name == "context":
 			refuseField(in, "reasoning of earlier turns is not sent on")
-		default:
-			refuseField(in, "what a summary costs has no known bound")
+		default: // what a summary costs has no known bound, and @ai-sdk/openai asks for one unbidden: none is made
+			in.Enum("auto", "concise", "detailed")
 		}
 	})
 }
@@ -188,12 +190,21 @@ func (r *ResponsesRequest) readReasoning(in *strict.Reader) {
 func (r *ResponsesRequest) readInclude(in *strict.Reader) {
 	const reasoning = "reasoning.encrypted_content"
 	in.Array(maxIncludes, func(int) {
-		switch in.String() {
-		case reasoning: // reasoning is not sent back to the model, so nobody misses it
-		case includeLogProbs:
+		switch what := in.String(); {
+		case what == reasoning: // reasoning is not sent back to the model, so nobody misses it
+		case what == includeLogProbs:
 			r.outputLogProbs, r.LogProbs = true, true
+		case includesTool(what): // SDKs add it to the tool, which may stand behind it
+			in.Invalid("must not be %q: %s", strict.Shown(what), runsThere)
 		default:
-			in.Invalid("must be %q or %q: the others add what hosted tools, files and images hold", reasoning, includeLogProbs)
+			in.Invalid("must be %q or %q: the others add what files and images hold", reasoning, includeLogProbs)
 		}
+	})
+}
+
+// includesTool says whether it is about a tool that runs at OpenAI.
+func includesTool(what string) bool {
+	return slices.ContainsFunc([]string{"web_search", "file_search", "code_interpreter", "computer"}, func(tool string) bool {
+		return strings.HasPrefix(what, tool)
 	})
 }

@@ -184,7 +184,7 @@ func (in inputReader) call(kind string) inputItem {
 			item.callID = in.Text(maxCallID)
 			in.define(item.callID, kind+"_output")
 		case "name":
-			item.name = readName(in.Reader)
+			item.name = readName(in.Reader, maxToolName)
 		case "arguments", "input":
 			said = true
 			item.text = in.String()

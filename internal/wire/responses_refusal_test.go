@@ -39,9 +39,13 @@ func TestResponsesFieldsThatAreRefused(t *testing.T) {
 		{`"user":7`, "invalid_field", "user", "string"},
 		{`"safety_identifier":"` + strings.Repeat("x", 513) + `"`, "invalid_field", "safety_identifier", "512"},
 		{`"max_tool_calls":0`, "invalid_field", "max_tool_calls", "from 1"},
-		{`"include":["reasoning.encrypted_content","web_search_call.action.sources"]`, "invalid_field", "include[1]", "hosted"},
+		{`"include":["reasoning.encrypted_content","web_search_call.action.sources"]`, "invalid_field", "include[1]", `"web_search_call.action.sources": tools that run at OpenAI are not offered`},
+		{`"include":["web_search_call.<b>"],"tools":[{"type":"web_search"}]`, "invalid_field", "include[0]", `"web_search_call.?b?": tools that run at OpenAI`},
+		{`"include":["message.input_image.image_url"]`, "invalid_field", "include[0]", "files and images"},
 		{`"include":"reasoning.encrypted_content"`, "invalid_field", "include", "array"},
 		{`"reasoning":{"effort":"ultra"}`, "invalid_field", "reasoning.effort", `"xhigh"`},
+		{`"reasoning":{"summary":"long"}`, "invalid_field", "reasoning.summary", `"auto", "concise" or "detailed"`},
+		{`"reasoning":{"generate_summary":true}`, "invalid_field", "reasoning.generate_summary", `"auto", "concise" or "detailed"`},
 		{`"reasoning":{"max_tokens":1}`, "unknown_field", "reasoning.max_tokens", "max_tokens"},
 		{`"instructions":["x"]`, "invalid_field", "instructions", "string"},
 		{`"parallel_tool_calls":1`, "invalid_field", "parallel_tool_calls", "true or false"},
@@ -75,7 +79,8 @@ func TestResponsesToolsThatAreRefused(t *testing.T) {
 		{`{"type":"mcp"}`, "invalid_field", "tools[0]", "no bound"},
 		{`{"type":"function","function":{"name":"f"}}`, "unknown_field", "tools[0].function", "function"},
 		{`{"type":"function"}`, "invalid_field", "tools[0].name", "missing"},
-		{`{"type":"function","name":"` + strings.Repeat("f", 65) + `"}`, "invalid_field", "tools[0].name", "64"},
+		{`{"type":"function","name":"` + strings.Repeat("f", 129) + `"}`, "invalid_field", "tools[0].name", "128"},
+		{`{"type":"function","name":"josé"}`, "invalid_field", "tools[0].name", "letters"},
 		{`{"type":"function","name":"f","parameters":true}`, "invalid_field", "tools[0].parameters", "object"},
 		{`{"type":"function","name":"f","strict":"yes"}`, "invalid_field", "tools[0].strict", "true or false"},
 		{`{"type":"function","name":"f","defer_loading":true}`, "invalid_field", "tools[0].defer_loading", "search"},
@@ -202,7 +207,7 @@ func TestInputIsNeededAndReadable(t *testing.T) {
 		{`{"model":"m","input":"hi"} x`, "invalid_json", "", "JSON"},
 		{`{"model":"m","input":[{"role":"user","content":"hi"}`, "invalid_json", "", "JSON"},
 		{"{\"model\":\"m\",\"input\":\"\xff\"}", "invalid_utf8", "", "UTF-8"},
-		{`{"model":"m","input":"\ud800"}`, "invalid_utf8", "", "UTF-8"},
+		{`{"model":"m","input":[{"role":"user","content":"cut \ud83d"}]}`, "invalid_utf8", "input[0].content", `Field "input[0].content" holds half a character`},
 	})
 }
 
@@ -241,6 +246,7 @@ func TestResponsesRequestsAreBounded(t *testing.T) {
 		}
 		return "{" + strings.Join(list, ",") + "}"
 	}
+	name := func(n int) string { return `"` + strings.Repeat("n", n) + `"` }
 	many := func(n int, s string) string { return "[" + strings.TrimSuffix(strings.Repeat(s+",", n), ",") + "]" }
 	for _, bound := range []struct{ frame, most, more, param string }{
 		{`{"model":"m","input":%s}`, many(2000, message), many(2001, message), "input"},
@@ -248,9 +254,15 @@ func TestResponsesRequestsAreBounded(t *testing.T) {
 		{`{"model":"m","input":[{"type":"function_call","call_id":"c","name":"f","arguments":""},{"type":"function_call_output","call_id":"c","output":%s}]}`, many(250, part), many(251, part), "input[1].output"},
 		{`{"model":"m","input":"hi","tools":%s}`, many(128, `{"type":"custom","name":"f"}`), many(129, `{"type":"custom","name":"f"}`), "tools"},
 		{`{"model":"m","input":"hi","tool_choice":{"type":"allowed_tools","mode":"auto","tools":%s}}`, many(128, `{"type":"custom","name":"f"}`), many(129, `{"type":"custom","name":"f"}`), "tool_choice.tools"},
-		{`{"model":"m","input":"hi","tools":[{"type":"function","name":"f","parameters":%s}]}`, nested(16), nested(17), "tools[0].parameters"},
-		{`{"model":"m","input":"hi","text":{"format":{"type":"json_schema","name":"f","schema":%s}}}`, nested(16), nested(17), "text.format.schema"},
+		{`{"model":"m","input":"hi","tools":[{"type":"function","name":"f","parameters":%s}]}`, nested(48), nested(49), "tools[0].parameters"},
+		{`{"model":"m","input":"hi","text":{"format":{"type":"json_schema","name":"f","schema":%s}}}`, nested(48), nested(49), "text.format.schema"},
 		{`{"model":"m","input":"hi","tools":[{"type":"function","name":"f","parameters":%s}]}`, nested(1), nested(100), "tools[0].parameters"},
+		{`{"model":"m","input":"hi","tools":[{"type":"function","name":%s}]}`, name(128), name(129), "tools[0].name"},
+		{`{"model":"m","input":"hi","tools":[{"type":"custom","name":%s}]}`, name(128), name(129), "tools[0].name"},
+		{`{"model":"m","input":"hi","tool_choice":{"type":"function","name":%s}}`, name(128), name(129), "tool_choice.name"},
+		{`{"model":"m","input":"hi","tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"function","name":%s}]}}`, name(128), name(129), "tool_choice.tools[0].name"},
+		{`{"model":"m","input":[{"type":"function_call","call_id":"c","arguments":"","name":%s},{"type":"function_call_output","call_id":"c","output":""}]}`, name(128), name(129), "input[0].name"},
+		{`{"model":"m","input":"hi","text":{"format":{"type":"json_schema","schema":{},"name":%s}}}`, name(64), name(65), "text.format.name"},
 		{`{"model":"m","input":"hi","metadata":%s}`, pairs(16), pairs(17), "metadata"},
 		{`{"model":"m","input":"hi","max_output_tokens":%s}`, "16", "15", "max_output_tokens"},
 		{`{"model":"m","input":[{"role":"user","content":"hi","id":"%s"}]}`, strings.Repeat("i", 512), strings.Repeat("i", 513), "input[0].id"},

@@ -204,6 +204,18 @@ func TestOutputItemsCanBeSentBack(t *testing.T) {
 	}
 }
 
+// TestASummaryOfTheReasoningIsNotAskedFor, though @ai-sdk/openai asks for one with
+// every effort: its cost has no known bound.
+func TestASummaryOfTheReasoningIsNotAskedFor(t *testing.T) {
+	for _, more := range []string{`"summary":"detailed"`, `"summary":"auto","generate_summary":"concise"`, `"summary":null,"generate_summary":null`} {
+		r := readResponses(t, `{"model":"m","input":"hi","reasoning":{"effort":"low",`+more+`}}`)
+		body, _ := r.Append(nil, wire.Sent{OutputLimit: 16, ServiceTier: "default", Effort: r.Effort})
+		if got := string(objectOf(t, body)["reasoning"]); got != `{"effort":"low"}` {
+			t.Errorf("%s: reasoning is sent as %s", more, got)
+		}
+	}
+}
+
 // A choice of tools means the same on both sides.
 func TestToolChoicesAreWritten(t *testing.T) {
 	for _, choice := range []string{

@@ -63,7 +63,7 @@ func readFunctionTool(in *strict.Reader) (t responsesTool) {
 	in.Object(functionToolFields, func(name string) {
 		switch name {
 		case "name", "description", "parameters", "strict":
-			t.definition.read(in, name)
+			t.definition.read(in, name, maxToolName)
 		default:
 			readToolExtra(in, name, "function")
 		}
@@ -77,7 +77,7 @@ func readCustomTool(in *strict.Reader) (t responsesTool) {
 	in.Object(customToolFields, func(name string) {
 		switch name {
 		case "name", "description":
-			t.definition.read(in, name)
+			t.definition.read(in, name, maxToolName)
 		case "format":
 			if !in.Null() {
 				t.readFormat(in)
@@ -156,7 +156,7 @@ func (c *responsesChoice) read(in *strict.Reader) {
 				refuseTool(in, c.kind)
 			}
 		case "name":
-			c.name = readName(in)
+			c.name = readName(in, maxToolName)
 		case "mode":
 			c.mode = in.Enum("auto", "required")
 		case "tools":
@@ -188,7 +188,7 @@ func readNamedTool(in *strict.Reader) (t namedTool) {
 				refuseTool(in, t.kind)
 			}
 		case "name":
-			t.name = readName(in)
+			t.name = readName(in, maxToolName)
 		default:
 			refuseField(in, runsThere)
 		}
@@ -229,7 +229,7 @@ func (f *textFormat) read(in *strict.Reader) {
 		}
 		if !in.Null() {
 			more = true
-			f.definition.read(in, name)
+			f.definition.read(in, name, maxName)
 		}
 	})
 	switch {
