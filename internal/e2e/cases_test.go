@@ -27,6 +27,7 @@ func (c testCase) concerns(s *seat) bool {
 func cases() []testCase {
 	return append([]testCase{
 		{"answer", "answer", answers, nil},
+		{"effort of reasoning", "answer", reasons, func(s *seat) bool { return s.effort != nil }},
 		{"stream", "stream", streams, nil},
 		{"usage of a stream", "usage", tellsUsage, nil},
 		{"a stream cut short is cancelled at the provider", "stream", cancelsStreams, nil},
@@ -60,6 +61,17 @@ func answers(t *testing.T, s *seat) {
 				t.Errorf("%s in %s does not send %s, which this test is to show harmless: %v", s.name, s.where, name, e.Sent)
 			}
 		}
+	}
+}
+
+// reasons: an SDK may ask for more with the effort than its caller wrote.
+func reasons(t *testing.T, s *seat) {
+	if got := s.ok(t, call{Op: "answer", Prompt: "Think it over", Extra: s.effort}); got.Text == "" {
+		t.Errorf("%s says nothing", s.name)
+	}
+	asked := s.lastAsked(t)
+	if !strings.Contains(asked, `"low"`) || strings.Contains(asked, "summary") {
+		t.Errorf("%s: the provider is to be asked for a low effort, and for no summary of the reasoning:\n%s", s.name, asked)
 	}
 }
 

@@ -19,6 +19,7 @@ type sdk struct {
 	broken   string               // class of what it raises in a stream; "": that of a status
 	bad      map[string]any       // what it would send that we do not take
 	param    string               // the member at fault
+	effort   map[string]any       // how a low effort is asked for; nil: not tried
 	free     bool                 // it sends any member that it is given
 	lacks    []string             // ops
 	waits    bool                 // tries again when told to wait
@@ -32,11 +33,11 @@ func sdks() []sdk {
 	background := map[string]any{"background": true}
 	aside := []string{"models", "model", "moderate", "custom"}
 	return []sdk{
-		{name: "openai chat", class: openaiClass, broken: "APIError", bad: web, param: "web_search_options", free: true, waits: true, obeys: true, asks: true},
-		{name: "openai responses", class: openaiClass, broken: "APIError", bad: background, param: "background", free: true, waits: true, obeys: true, responds: true},
-		{name: "ai responses", class: aiClass, broken: "AI_StreamProviderError", bad: map[string]any{"previousResponseId": "resp_1"}, param: "previous_response_id", lacks: aside, waits: true, responds: true},
-		{name: "ai chat", class: aiClass, broken: "AI_StreamProviderError", bad: map[string]any{"prediction": map[string]any{"type": "content", "content": "a"}}, param: "prediction", lacks: aside, waits: true},
-		{name: "ai compatible", class: aiClass, broken: "AI_StreamProviderError", bad: web, param: "web_search_options", free: true, lacks: aside, waits: true, asks: true},
+		{name: "openai chat", effort: map[string]any{"reasoning_effort": "low"}, class: openaiClass, broken: "APIError", bad: web, param: "web_search_options", free: true, waits: true, obeys: true, asks: true},
+		{name: "openai responses", effort: map[string]any{"reasoning": map[string]any{"effort": "low", "summary": "auto"}}, class: openaiClass, broken: "APIError", bad: background, param: "background", free: true, waits: true, obeys: true, responds: true},
+		{name: "ai responses", effort: map[string]any{"reasoningEffort": "low"}, class: aiClass, broken: "AI_StreamProviderError", bad: map[string]any{"previousResponseId": "resp_1"}, param: "previous_response_id", lacks: aside, waits: true, responds: true},
+		{name: "ai chat", effort: map[string]any{"reasoningEffort": "low"}, class: aiClass, broken: "AI_StreamProviderError", bad: map[string]any{"prediction": map[string]any{"type": "content", "content": "a"}}, param: "prediction", lacks: aside, waits: true},
+		{name: "ai compatible", effort: map[string]any{"reasoningEffort": "low"}, class: aiClass, broken: "AI_StreamProviderError", bad: web, param: "web_search_options", free: true, lacks: aside, waits: true, asks: true},
 		{name: "langchain chat", class: langchainClass, broken: "APIError", bad: web, param: "web_search_options", free: true, lacks: aside, waits: true, obeys: true},
 		{name: "langchain responses", class: langchainClass, broken: "APIError", bad: background, param: "background", free: true, lacks: append([]string{"embed"}, aside...), waits: true, obeys: true, responds: true},
 		{name: "fetch", class: plainClass, bad: web, param: "web_search_options", free: true, asks: true, obeys: true,
