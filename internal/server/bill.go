@@ -29,6 +29,7 @@ type bill struct {
 	at       time.Time      // of the reservation: its prices count
 	verdict  verdict        // on OpenAI
 	answer   *policy.Answer // what a complete answer said
+	disputed bool           // and then something else: it proves nothing
 	served   string         // the tier that a stream has named
 	received bool           // generated text has come
 	pieces   atomic.Int64   // of text, each at least a token
@@ -129,7 +130,10 @@ func CapOf(limit money.USD) ledger.Cap {
 //
 // While the breaker tries whether OpenAI is back, a first word is the answer: the
 // try may be a long stream, and everyone else waits for it.
+//
+// Text after the usage of a complete answer is not counted in it.
 func (b *bill) heard() {
+	b.disputed = b.disputed || b.answer != nil
 	if !b.received && b.s.breaker.State() == gobreaker.StateHalfOpen {
 		b.verdict.give(nil)
 	}
@@ -138,7 +142,8 @@ func (b *bill) heard() {
 }
 
 // prove notes the usage of a complete answer. Who does not say which tier it was
-// served in has said so before, or served what was asked for.
+// served in has said so before, or served what was asked for. Who says it twice must
+// say the same: nobody knows which of the two will be billed.
 func (b *bill) prove(a wire.Answer) {
 	tier := text(a.ServiceTier)
 	if tier == "" {
@@ -147,7 +152,9 @@ func (b *bill) prove(a wire.Answer) {
 	if tier == "" && !cheaper[b.q.tier] {
 		tier = b.q.tier
 	}
-	b.answer = &policy.Answer{Model: text(a.Model), Tier: tier, Usage: a.Usage, WritesUntold: !a.Detailed}
+	said := policy.Answer{Model: text(a.Model), Tier: tier, Usage: a.Usage, WritesUntold: !a.Detailed}
+	b.disputed = b.disputed || b.answer != nil && *b.answer != said
+	b.answer = &said
 }
 
 // cheaper are tiers whose discount must be said by who gives it.
@@ -186,7 +193,7 @@ func (b *bill) reckon(scope *Scope, err error) {
 		scope.Cost, scope.Proven = cost, true
 		b.settled = true
 	}
-	b.verdict.give(blame(err, unproven))
+	b.verdict.give(b.q.blame(err, unproven))
 }
 
 // settle ends the hold as it was reckoned. It waits for nothing and needs no context:
@@ -218,11 +225,15 @@ func (b *bill) proven() (money.USD, error) {
 	if b.answer == nil {
 		return 0, errNoUsage
 	}
+	if b.disputed {
+		return 0, errDisputed
+	}
 	b.answer.Received = b.received
 	return b.s.cfg.Prices.Cost(b.q.model, b.q.kind, *b.answer, b.s.cfg.Multiplier, b.at)
 }
 
 var (
-	errNoUsage = errors.New("the answer came without usage")
-	errUnused  = errors.New("the call did not leave")
+	errNoUsage  = errors.New("the answer came without usage")
+	errDisputed = errors.New("the answer went on after its usage, or came with another")
+	errUnused   = errors.New("the call did not leave")
 )

@@ -9,6 +9,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"keyshield/internal/upstream"
+	"keyshield/internal/wire"
 )
 
 // verdict is what one call says about OpenAI: at most once. The zero value is for
@@ -75,13 +76,15 @@ func (v *verdict) give(err error) {
 }
 
 // blame is what the breaker counts: a call that failed and left a charge behind.
-// Who hangs up, asks for more than there is time for, or for what no model says, is
-// not OpenAI's fault, or one client could stop everyone.
-func blame(err, unproven error) error {
+// Who hangs up, reads slowly, asks for more than there is time and room for, or for
+// what no model says, is not OpenAI's fault, or one client could stop everyone.
+func (q *question) blame(err, unproven error) error {
 	switch {
 	case err == nil, unproven == nil:
 		return nil
-	case gaveUp(err), errors.Is(err, upstream.ErrTooMuch), errors.Is(err, errFailedResponse):
+	case gaveUp(err), errors.Is(err, upstream.ErrTooMuch), errors.Is(err, errFailedResponse), errors.Is(err, errSlowReader):
+		return errNotJudged
+	case q.Theirs && (errors.Is(err, errFailedStream) || errors.Is(err, wire.ErrTooLong)): // what stands in it may bring them about
 		return errNotJudged
 	}
 	return err

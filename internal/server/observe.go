@@ -57,7 +57,7 @@ func (s *Server) observe(next chi.Routes) http.Handler {
 			Context: ctx,
 			end:     end,
 			scope:   Scope{ID: rand.Text(), Began: time.Now()},
-			out:     response{ResponseWriter: w, control: connectionOf(w)},
+			out:     response{ResponseWriter: w, control: connectionOf(w), pulse: &s.pulse},
 			route:   s.contexts.Get().(*chi.Context),
 		}
 		x.route.Reset()

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"keyshield/internal/limit"
@@ -12,6 +13,10 @@ import (
 // long answer is not.
 const writeTimeout = 30 * time.Second
 
+// slowReader is how long the writes of a stream wait in all for a client that reads
+// slowly. We read nothing from OpenAI meanwhile, whose side gives up at some time.
+const slowReader = time.Second
+
 // response remembers what was answered. It wraps every ResponseWriter, passes
 // flushes and deadlines on by Unwrap, and nothing else.
 type response struct {
@@ -20,6 +25,8 @@ type response struct {
 	status   int            // 0 until the header is written
 	bytes    int64          // of the body
 	extended time.Time      // when the write deadline was last moved
+	pulse    *pulse         // the server's
+	kept     atomic.Int64   // beats for which writes have waited for the client
 	framed   bool           // the body's own protocol says how it ended, so that EOF may follow
 	limit    limit.Decision // of the limit with the least left, told with the header
 }
@@ -57,7 +64,10 @@ func (w *response) WriteHeader(status int) {
 
 func (w *response) Write(p []byte) (int, error) {
 	w.extend()
-	return w.write(p)
+	began := w.beats()
+	n, err := w.write(p)
+	w.took(began)
+	return n, err
 }
 
 func (w *response) write(p []byte) (int, error) {
@@ -83,7 +93,10 @@ func (w *response) extend() time.Time {
 // flush sends what was written, within its own time.
 func (w *response) flush() error {
 	w.extend()
-	return w.control.FlushError()
+	began := w.beats()
+	err := w.control.FlushError()
+	w.took(began)
+	return err
 }
 
 // send writes p and sends it, and says when it began to. Of what net/http only
@@ -91,14 +104,33 @@ func (w *response) flush() error {
 // of which there are thousands a second.
 func (w *response) send(p []byte) (began time.Time, err error) {
 	began = w.extend()
-	if _, err = w.write(p); err != nil {
-		return began, err
+	beats := w.beats()
+	if _, err = w.write(p); err == nil {
+		if len(p) >= copied {
+			w.extend()
+		}
+		err = w.control.FlushError()
 	}
-	if len(p) < copied {
-		return began, w.control.FlushError()
-	}
-	return began, w.flush()
+	w.took(beats)
+	return began, err
 }
+
+func (w *response) beats() int64 {
+	if w.pulse == nil {
+		return 0
+	}
+	return w.pulse.beats.Load()
+}
+
+// took notes a write that began at this beat, if it had to wait for more than one.
+func (w *response) took(began int64) {
+	if n := w.beats() - began; n > 1 {
+		w.kept.Add(n)
+	}
+}
+
+// readsSlowly says whether the client has kept us from reading what OpenAI sends.
+func (w *response) readsSlowly() bool { return time.Duration(w.kept.Load())*beat >= slowReader }
 
 // copied is the size from which on net/http may write at once.
 const copied = 2 << 10

@@ -102,6 +102,7 @@ type Server struct {
 	running  running
 	inFlight atomic.Int64
 	streams  atomic.Int64
+	pulse    pulse
 	holds    atomic.Int64
 	stopping atomic.Bool
 	handler  http.Handler

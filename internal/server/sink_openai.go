@@ -22,8 +22,8 @@ type frameSink struct {
 	kind   policy.Kind
 }
 
-// maxHeld bounds what is kept back: texts add up to our key within a few frames, or
-// go on otherwise.
+// maxHeld bounds what is kept back, but for the last frame of it, which may repeat a
+// long request: texts add up to our key within a few frames, or go on otherwise.
 const maxHeld = 1 << 20
 
 var errWithheld = errors.New("too many events say nothing after a text that our key may begin with")
@@ -48,7 +48,7 @@ func (s *frameSink) open(got *upstream.Answer) error {
 // so are always in the processor's cache.
 func (s *frameSink) frame(e wire.Event, hold bool) error {
 	if hold {
-		if len(s.held)+len(e.Data) > maxHeld {
+		if len(s.held) > maxHeld {
 			return errWithheld
 		}
 		s.held = appendFrame(s.held, e)

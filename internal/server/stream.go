@@ -19,6 +19,7 @@ import (
 func (s *Server) stream(r *http.Request, b *bill, out sink, t teller) (err error) {
 	s.streams.Add(1)
 	defer s.streams.Add(-1)
+	defer s.pulse.begin()()
 	ctx, done := s.outlive(r, b)
 	defer done()
 	defer out.close()
@@ -88,8 +89,16 @@ func (s *Server) ask(ctx context.Context, r *http.Request, b *bill) (*upstream.A
 var readers = sync.Pool{New: func() any { return wire.NewEvents(nil) }}
 
 // maxEcho bounds one event of a client's own request: a response repeats its tools
-// and its instructions, escaped perhaps.
-const maxEcho = 8 << 20
+// and its instructions, each byte of them in up to six when it is escaped, and may
+// hold as much again. All of its output is in its last event, so that there is room
+// for a long one however short the request is.
+func maxEcho(body []byte) int {
+	const (
+		anyAnswer = 8 << 20
+		repeated  = 2 * 6
+	)
+	return max(anyAnswer, min(roomForFrame+repeated*len(body), upstream.MaxAnswer))
+}
 
 // follow reads the events as they come. It returns nil when the answer is complete
 // and its end has been said.
@@ -97,7 +106,7 @@ func (s *Server) follow(r *http.Request, b *bill, got *upstream.Answer, t teller
 	events := readers.Get().(*wire.Events)
 	events.Reset(got)
 	if b.q.Theirs {
-		events.Allow(maxEcho)
+		events.Allow(maxEcho(b.q.Body))
 	}
 	defer func() { events.Reset(nil); readers.Put(events) }()
 
@@ -150,7 +159,8 @@ func (b *bill) hears(scope *Scope, c *wire.Chunk, finish *string) error {
 	}
 	if c.HasUsage {
 		scope.Usage = c.Usage
-		if c.Choices == 0 && *finish != "" { // the terminal chunk: no other counts all
+		terminal := c.Choices == 0 && *finish != "" // no other chunk counts all
+		if terminal || b.answer != nil {            // what follows it must not say otherwise
 			b.prove(c.Answer)
 		}
 	}
@@ -160,6 +170,7 @@ func (b *bill) hears(scope *Scope, c *wire.Chunk, finish *string) error {
 var (
 	errFailedStream   = errors.New("OpenAI reported an error in the stream")
 	errFailedResponse = errors.New("OpenAI reported that the response failed") // for the client's prompt, perhaps
+	errSlowReader     = errors.New("the client reads slowly, and OpenAI did not wait for it")
 )
 
 // interrupted is a stream that OpenAI did not finish. The end of the server and
@@ -167,6 +178,9 @@ var (
 func interrupted(r *http.Request, err error) error {
 	if r.Context().Err() != nil {
 		return err
+	}
+	if exchangeOf(r).out.readsSlowly() {
+		err = fmt.Errorf("%w: %w", errSlowReader, err)
 	}
 	return interruptedBy(err)
 }

@@ -2,9 +2,9 @@ package server
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
+	"keyshield/internal/apierr"
 	"keyshield/internal/upstream"
 	"keyshield/internal/wire"
 )
@@ -32,7 +32,7 @@ func (s *Server) giveAnswer(w http.ResponseWriter, r *http.Request, b *bill, e e
 	case clientGone(r):
 		return context.Cause(r.Context()) // it was read for its usage alone
 	case a.Finish == wire.Failed:
-		return brokenAnswer(errors.New("OpenAI reported that the response failed"))
+		return apierr.From(brokenAnswer(errFailedResponse)).ForGood() // an SDK would send it twice more, and each is billed
 	}
 	listening.search(body)
 	if err := listening.end(); err != nil {

@@ -36,13 +36,14 @@ func BenchmarkRelayedChunk(b *testing.B) {
 func relayChunks(b *testing.B, streams int) {
 	s := &Server{detector: secret.NewDetector(secret.New("test-key-0123456789abcdef"), secret.New("0123456789abcdef0123456789abcdef"))}
 	s.breaker = newBreaker(BreakerSettings{})
+	defer s.pulse.begin()()
 	type stream struct {
 		events *wire.Events
 		*passing
 	}
 	all := make([]stream, streams)
 	for i := range all {
-		x := &exchange{out: response{ResponseWriter: nowhere{http.Header{}}, control: connectionOf(nowhere{})}}
+		x := &exchange{out: response{ResponseWriter: nowhere{http.Header{}}, control: connectionOf(nowhere{}), pulse: &s.pulse}}
 		p := newPassing(s, &x.out, &x.scope, &bill{s: s, q: &question{kind: policy.Chat}})
 		defer p.out.close()
 		if err := p.out.open(nil); err != nil {
