@@ -224,7 +224,7 @@ func TestWhatOpenAIAsksToWaitIsPassedOn(t *testing.T) {
 	r := hasty(t)
 	for words, want := range map[string]string{
 		"retry_after=20": "20", "retry_after=3600": "60", "retry_after=61": "60", "retry_after_ms=2500": "3", "retry_after=-5": "5", "retry_after=soon": "5",
-		"retry_after=99999999999999999999": "5", "retry_after=1e3": "5", "retry_after=3 html": "3", `retry_after="Wed, 21 Oct 2015 07:28:00 GMT"`: "5",
+		"retry_after=99999999999999999999": "60", "retry_after=1e3": "5", "retry_after=3 html": "3", `retry_after="Wed, 21 Oct 2015 07:28:00 GMT"`: "5",
 	} {
 		got := r.ask("[[sim status=429 " + words + "]]")
 		got.wants(t, 429, "rate_limited")

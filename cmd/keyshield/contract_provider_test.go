@@ -227,7 +227,7 @@ func TestTheProvidersWaitIsPassedOn(t *testing.T) {
 		"retry_after=soon":          "5",
 		"retry_after=0":             "5",
 		`retry_after="3, 4"`:        "5",
-		"retry_after=9999999999999": "5",
+		"retry_after=9999999999999": "60",
 	} {
 		got := r.ask("[[sim status=429 " + words + "]]")
 		got.wants(t, 429, "rate_limited")

@@ -71,6 +71,28 @@ func TestTheListOfModelsIsTheCallers(t *testing.T) {
 	}
 }
 
+// TestAModelIsFoundHoweverItsNameIsEscaped: some clients escape each part of a path
+// whole. What only looks like the path then is none.
+func TestAModelIsFoundHoweverItsNameIsEscaped(t *testing.T) {
+	t.Parallel()
+	const tuned = "ft:gpt-4o-mini:acme::abc"
+	r := startV1(t, "MODELS=gpt-6-luna,text-embedding-3-small,"+tuned, acmePrices(t, tuned))
+	for path, want := range map[string]string{
+		tuned: tuned, "ft%3Agpt-4o-mini%3Aacme%3A%3Aabc": tuned, "gpt%2D6-luna": "gpt-6-luna", "%67pt-6-luna": "gpt-6-luna",
+		"gpt%252D6-luna": "", "gpt-6-luna%2F": "", "gpt-6-luna%2F..": "", "..%2Fmodels%2Fgpt-6-luna": "", "gpt-6-luna%00": "",
+	} {
+		got := r.read("/v1/models/" + path)
+		if want == "" {
+			got.wantsV1(t, 404, "model_not_found")
+		} else if id := at(t, object(t, got.body), "id"); got.status != 200 || id != want {
+			t.Errorf("%s: got %d %s, want %s", path, got.status, got.body, want)
+		}
+	}
+	if got := r.read("/v1%2Fmodels"); got.status != 404 {
+		t.Errorf("an escaped slash opens a path: %d %s", got.status, got.body)
+	}
+}
+
 // TestTheListOfModelsIsForWhoSignedIn, and counts as a question that spends nothing.
 func TestTheListOfModelsIsForWhoSignedIn(t *testing.T) {
 	t.Parallel()

@@ -24,9 +24,9 @@ func v1Refusals() []v1Refusal {
 	const server, limit = "server_error", "rate_limit_error"
 	return []v1Refusal{
 		{words: "status=401", status: 502, kind: server, code: "upstream_error", text: issue},
-		{words: "status=403", status: 502, kind: server, code: "upstream_error", text: issue},
+		{words: "status=403", status: 502, kind: server, code: "upstream_error", text: issue, final: true},
 		{words: "status=409", status: 502, kind: server, code: "upstream_error", text: issue},
-		{words: "status=413", status: 502, kind: server, code: "upstream_error", text: issue},
+		{words: "status=413", status: 502, kind: server, code: "upstream_error", text: issue, final: true},
 		{words: "status=500", status: 502, kind: server, code: "upstream_error", text: issue},
 		{words: "status=500 leak=error", status: 502, kind: server, code: "upstream_error", text: issue},
 		{words: "status=502", status: 502, kind: server, code: "upstream_error", text: issue},
@@ -193,7 +193,8 @@ func TestBrokenWholeAnswersOfV1AreNeverHalfGiven(t *testing.T) {
 					t.Errorf("%s: got %+v", w.name, p)
 				}
 				tooMuch := want.status == http.StatusGatewayTimeout && w.streams || strings.Contains(words, "64MiB") // again, it would take as much
-				wantsHeaders(t, w.name, got, "", tooMuch)
+				failed := w.name == "responses" && (words == "fault=failed" || words == "fault=error_chunk")         // and billed again
+				wantsHeaders(t, w.name, got, "", tooMuch || failed)
 				nothingOfTheirsButTypes(t, w.name, got.body)
 			}
 		})

@@ -85,17 +85,29 @@ func (s *Server) giveText(w http.ResponseWriter, r *http.Request, b *bill, field
 
 // give writes a document in pieces, each with a deadline of its own: who reads a long
 // answer slowly is no client that stalls.
+//
+// One so large that room was taken for it has a deadline for all of it, by a rate at
+// which any server reads: else who reads a piece every half a minute would keep the
+// room from others for hours, for the price of an embedding.
 func give(w http.ResponseWriter, doc []byte) error {
+	out := responseOf(w)
+	write := out.Write
+	if len(doc) > upstream.UsualAnswer {
+		out.control.SetWriteDeadline(time.Now().Add(writeTimeout + time.Duration(len(doc)/leastRate)*time.Second))
+		write = out.write // which leaves the deadline as it is
+	}
 	h := w.Header()
 	h["Content-Type"] = jsonType
 	h["Content-Length"] = []string{strconv.Itoa(len(doc))}
 	for piece := range slices.Chunk(doc, keepable) {
-		if _, err := w.Write(piece); err != nil {
+		if _, err := write(piece); err != nil {
 			return errors.Join(errClientLeft, err)
 		}
 	}
 	return nil
 }
+
+const leastRate = 256 << 10 // bytes a second
 
 var (
 	jsonType      = []string{"application/json; charset=utf-8"}

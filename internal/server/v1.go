@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"net/http"
 	"slices"
 
@@ -50,13 +51,11 @@ func (s *Server) openAI(e endpoint) handler {
 		}
 		q.To, q.Theirs, q.kind = e.to, true, e.kind
 		q.Shifted = s.cfg.SystemPromptV1 != ""
-		if q.Stream {
-			release, err := t.takeStream(r)
-			if err != nil {
-				return err
-			}
-			defer release()
+		release, err := s.takePlace(r, t, q) // is there room for the answer?
+		if err != nil {
+			return err
 		}
+		defer release()
 		bill, err := s.reserve(w, r, t, q) // can they afford it?
 		if err != nil {
 			return err
@@ -66,6 +65,15 @@ func (s *Server) openAI(e endpoint) handler {
 		}
 		return s.relayAnswer(w, r, bill, e)
 	}
+}
+
+// takePlace occupies one of the user's stream slots, or memory for a whole answer that
+// may be large.
+func (s *Server) takePlace(r *http.Request, t *tier, q *question) (release func(), err error) {
+	if q.Stream {
+		return t.takeStream(r)
+	}
+	return s.upstream.TakeRoom(r.Context(), scopeOf(r).Caller.Pseudonym, &q.Question)
 }
 
 // admit asks the plan, and the settings, about what a client wants.
@@ -116,7 +124,7 @@ func (c client) words(kind policy.Kind, asked wire.Asked, body []byte, encode fu
 	}
 	q := &question{model: asked.Model, limit: sent.OutputLimit, tier: sent.ServiceTier}
 	q.Body, q.schema = encode(make([]byte, 0, len(body)+len(body)/4+512), sent)
-	q.Most = mostWords(q.Body, q.limit, asked.LogProbs)
+	q.Most = mostWords(kind, q, asked)
 	return q, nil
 }
 
@@ -162,19 +170,26 @@ func vectorBytes(asked *wire.EmbeddingsRequest) int64 {
 	return n*asFloat + around
 }
 
-// mostWords is how long a whole answer of words can be: so much for each token, and
-// the tools and instructions of its request once more, indented.
-func mostWords(body []byte, limit int64, logProbs bool) int64 {
+// mostWords is how long a whole answer of words can be: so much for each token; and a
+// response repeats the tools of its request, indented, and its instructions, escaped.
+// Room is taken for all of it, so that what is never repeated is not counted.
+func mostWords(kind policy.Kind, q *question, asked wire.Asked) int64 {
 	const (
-		aToken    = 64
-		withProbs = 8 << 10 // the twenty likeliest, each with its bytes on lines of their own
-		repeated  = 16
+		aToken   = 64
+		likely   = 1 << 10 // its own probability, with its bytes on lines of their own
+		likelier = 390     // and that of another: few are as long
+		indented = 16
+		escaped  = 6
 	)
 	each := int64(aToken)
-	if logProbs {
-		each = withProbs
+	if asked.LogProbs {
+		each += likely + likelier*asked.TopLogProbs
 	}
-	return limit*each + repeated*int64(len(body)) + roomForFrame
+	most := q.limit*each + roomForFrame
+	if kind == policy.Responses {
+		most += indented*int64(q.schema) + escaped*int64(len(q.Body)-q.schema)
+	}
+	return most
 }
 
 func readModerations(c client, body []byte) (*question, error) {
@@ -189,6 +204,8 @@ func readModerations(c client, body []byte) (*question, error) {
 	if _, err := c.admit(policy.Moderations, wire.Asked{Model: model}); err != nil {
 		return nil, err
 	}
-	const verdicts = 16 << 20 // on as many texts as there may be
-	return &question{Question: upstream.Question{Body: asked.Append(nil, model), Most: verdicts}, model: model}, nil
+	const verdict = 8 << 10
+	sent := asked.Append(nil, model)
+	texts := 1 + bytes.Count(sent, []byte(`","`)) // at most: within a text a quote is escaped
+	return &question{Question: upstream.Question{Body: sent, Most: verdict*int64(texts) + roomForFrame}, model: model}, nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/go-chi/chi/v5"
@@ -25,6 +26,9 @@ func (s *Server) modelList(w http.ResponseWriter, r *http.Request) error {
 // oneModel describes one of them.
 func (s *Server) oneModel(w http.ResponseWriter, r *http.Request) error {
 	id := chi.URLParam(r, "id")
+	if r.URL.RawPath != "" { // which chi goes by then: "ft%3A…" is how some clients write "ft:…"
+		id, _ = url.PathUnescape(id) // net/http has read it once before: it is well-formed
+	}
 	if !slices.Contains(s.offered(r), id) {
 		return apierr.New(http.StatusNotFound, "model_not_found", "There is no such model, or your plan does not include it. GET /v1/models lists those that you may use.").About("model")
 	}

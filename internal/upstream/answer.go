@@ -7,22 +7,15 @@ import (
 	"mime"
 	"net/http"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 )
 
 const (
-	// maxAnswer bounds what is read of an answer that is not streamed, unless the
-	// question says that it may be more. The largest output limit there is comes to
-	// less.
-	maxAnswer = 4 << 20
+	// UsualAnswer bounds what is read of an answer that is not streamed, unless room
+	// was taken for more. The largest output limit there is comes to less.
+	UsualAnswer = 4 << 20
 
 	// MaxAnswer bounds it whatever the question says.
 	MaxAnswer = 48 << 20
-
-	// answerRoom bounds what answers beyond maxAnswer take of memory together. Those
-	// for which there is no room yet wait, and OpenAI with them.
-	answerRoom = 2 * MaxAnswer
 
 	// lingerTime bounds how long the end of a body is waited for once its
 	// content is complete, so that the connection can be used again.
@@ -36,17 +29,12 @@ type Answer struct {
 	call *call
 	body io.ReadCloser // of resp
 	resp *http.Response
-	room *semaphore.Weighted
-	held int64 // of the room
 }
 
-// Close ends the call. Nothing of the answer is read after it, nor of what was read
-// of it used.
+// Close ends the call. Nothing of the answer is read after it.
 func (a *Answer) Close() {
 	a.call.end()
 	a.body.Close()
-	a.room.Release(a.held)
-	a.held = 0
 }
 
 // Streams reports whether the answer is a stream of events.
@@ -85,9 +73,13 @@ func (a *Answer) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadAll appends the whole body to dst.
+// ReadAll appends the whole body to dst, and gives back what of its room it did not
+// need.
 func (a *Answer) ReadAll(dst []byte) ([]byte, error) {
-	most := min(max(maxAnswer, a.call.Most), MaxAnswer)
+	most := UsualAnswer + a.call.place.size()
+	if n := a.resp.ContentLength; n > UsualAnswer && n <= most {
+		dst = append(make([]byte, 0, int64(len(dst))+n+1), dst...) // else it grows by copies, each beside the one before
+	}
 	for {
 		if len(dst) == cap(dst) {
 			dst = append(dst, 0)[:len(dst)]
@@ -96,31 +88,14 @@ func (a *Answer) ReadAll(dst []byte) ([]byte, error) {
 		dst = dst[:len(dst)+n]
 		switch {
 		case err == io.EOF:
+			a.call.place.shrink(int64(cap(dst)) - UsualAnswer)
 			return dst, nil
 		case err != nil:
 			return dst, err
 		case int64(len(dst)) > most:
 			return dst, broke(fmt.Errorf("%w: more than %d bytes", ErrTooMuch, most)).ForGood()
-		case len(dst) > maxAnswer && a.held == 0:
-			if dst, err = a.takeRoom(dst, most-maxAnswer); err != nil {
-				return dst, err
-			}
 		}
 	}
-}
-
-// takeRoom waits for so much room, all at once: two answers that each had a part of
-// what they need would wait for each other. It moves dst to where the rest of the
-// answer has its place.
-func (a *Answer) takeRoom(dst []byte, room int64) ([]byte, error) {
-	if err := a.room.Acquire(a.call.ctx, room); err != nil {
-		return dst, a.call.failed(fmt.Errorf("wait for room for the answer: %w", err))
-	}
-	a.held = room
-	if n := a.resp.ContentLength; n > int64(cap(dst)) && n <= maxAnswer+room {
-		dst = append(make([]byte, 0, n+1), dst...)
-	}
-	return dst, nil
 }
 
 // Linger reads to the end of a body whose content is complete: net/http uses a

@@ -143,5 +143,5 @@ func (c *Client) send(k *call, under *key) (*Answer, error) {
 	if !under.proven.Load() {
 		under.proven.Store(true)
 	}
-	return &Answer{call: k, body: resp.Body, resp: resp, room: c.room}, nil
+	return &Answer{call: k, body: resp.Body, resp: resp}, nil
 }

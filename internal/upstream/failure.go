@@ -134,11 +134,17 @@ func (r *refusal) public() *apierr.Error {
 		return apierr.New(http.StatusTooManyRequests, "rate_limited", "Too many requests. Please try again after %s.", inWords(wait)).
 			After(wait).Because(r)
 	case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
-		return broke(fmt.Errorf("%w: %w", ErrKeyRefused, r))
+		said := broke(fmt.Errorf("%w: %w", ErrKeyRefused, r))
+		if r.status == http.StatusForbidden {
+			said = said.ForGood() // after a 401 another key may be in force in a moment; what this one may not do stays so
+		}
+		return said
 	case r.theirs && r.spoken && (r.status == http.StatusBadRequest || r.status == http.StatusNotFound || r.status == http.StatusUnprocessableEntity):
 		return r.passed()
 	case r.status == http.StatusGatewayTimeout || r.status == http.StatusRequestTimeout:
 		return timedOut(r)
+	case r.status == http.StatusRequestEntityTooLarge:
+		return broke(r).ForGood()
 	default:
 		return broke(r)
 	}
@@ -184,14 +190,20 @@ func (r *refusal) passedOn() time.Duration {
 
 // retryAfter reads how long OpenAI asks to wait; 0 when it does not say.
 func retryAfter(h http.Header) time.Duration {
-	if ms, err := strconv.ParseInt(h.Get("Retry-After-Ms"), 10, 32); err == nil && ms >= 0 {
+	if ms, ok := number(h.Get("Retry-After-Ms")); ok {
 		return time.Duration(ms) * time.Millisecond
 	}
-	if s, err := strconv.ParseInt(h.Get("Retry-After"), 10, 32); err == nil && s >= 0 {
+	if s, ok := number(h.Get("Retry-After")); ok {
 		return time.Duration(s) * time.Second
 	}
 	if at, err := http.ParseTime(h.Get("Retry-After")); err == nil {
 		return max(time.Until(at), 0)
 	}
 	return 0
+}
+
+// number reads one that is not negative. One too large to be read is the largest.
+func number(s string) (int64, bool) {
+	n, err := strconv.ParseInt(s, 10, 32)
+	return n, n >= 0 && (err == nil || errors.Is(err, strconv.ErrRange))
 }

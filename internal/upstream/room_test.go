@@ -6,84 +6,185 @@ import (
 	"errors"
 	"net/http"
 	"testing"
-
-	"golang.org/x/sync/semaphore"
+	"testing/synctest"
+	"time"
 
 	"keyshield/internal/apierr"
 )
 
-// TestLargeAnswersTakeTurns: who has no room waits until an answer before it has
-// been given, and loses nothing.
-func TestLargeAnswersTakeTurns(t *testing.T) {
-	large := bytes.Repeat([]byte("x"), maxAnswer+1<<20)
-	c := provider(t, func(w http.ResponseWriter, _ *http.Request) { w.Write(large) })
-	const more = 2 << 20
-	c.room = semaphore.NewWeighted(more + more/2)
-	ask := func(ctx context.Context, most int64) *Answer {
-		got, err := c.Ask(ctx, Question{To: Embeddings, Body: []byte(`{}`), Most: most})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return got
-	}
+const mib = 1 << 20
 
-	first := ask(t.Context(), maxAnswer+more)
-	if body, err := first.ReadAll(nil); err != nil || !bytes.Equal(body, large) {
-		t.Fatalf("%d bytes, %v; want all %d", len(body), err, len(large))
+// roomy is a client with room of its own size, which only TakeRoom is asked of.
+func roomy(all, each int64) *Client { return &Client{rooms: newRooms(all, each)} }
+
+// large is a question whose answer takes so much room.
+func large(room int64) *Question { return &Question{Most: UsualAnswer + room} }
+
+// taken is the room of a question.
+func (c *Client) taken(t *testing.T, who string, room int64) (release func()) {
+	t.Helper()
+	release, err := c.TakeRoom(t.Context(), who, large(room))
+	if err != nil {
+		t.Fatalf("%s is refused %d bytes: %v", who, room, err)
 	}
-	second, read := ask(t.Context(), maxAnswer+more), make(chan error)
-	go func() {
-		body, err := second.ReadAll(nil)
-		if err == nil && !bytes.Equal(body, large) {
-			err = errors.New("another answer than was sent")
-		}
-		read <- err
-	}()
-	eventually(t, "the second does not wait for room", func() bool {
-		if c.room.TryAcquire(more / 2) {
-			c.room.Release(more / 2)
-			return false
-		}
-		return true
-	})
-	third := ask(t.Context(), maxAnswer+more/2)
-	ctx, leave := context.WithCancel(t.Context())
-	fourth := ask(ctx, maxAnswer+more)
-	leave()
-	if _, err := fourth.ReadAll(nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("who leaves while waiting gets %v", err)
+	return release
+}
+
+// refused is how long a question waits in vain, and with what it is refused.
+func (c *Client) refused(t *testing.T, who string, room int64) (*apierr.Error, time.Duration) {
+	t.Helper()
+	began := time.Now()
+	_, err := c.TakeRoom(t.Context(), who, large(room))
+	e, ok := errors.AsType[*apierr.Error](err)
+	if !ok {
+		t.Fatalf("%s gets %v, want a refusal", who, err)
 	}
-	fourth.Close()
-	select {
-	case err := <-read:
-		t.Fatalf("the second had its room beside the first: %v", err)
-	default:
-	}
-	first.Close()
-	if err := <-read; err != nil {
-		t.Errorf("the second: %v", err)
-	}
-	second.Close()
-	if body, err := third.ReadAll(nil); err != nil || len(body) != len(large) {
-		t.Errorf("the third: %d bytes, %v", len(body), err)
-	}
-	third.Close()
-	if !c.room.TryAcquire(more + more/2) {
-		t.Error("an answer that was closed still has its room")
+	return e, time.Since(began)
+}
+
+// allFree fails if anything is left behind.
+func (c *Client) allFree(t *testing.T, all int64) {
+	t.Helper()
+	if !c.rooms.all.TryAcquire(all) || len(c.rooms.of) > 0 {
+		t.Errorf("an answer that nobody needs any more still has room; users known: %d", len(c.rooms.of))
 	}
 }
 
-// TestAnAnswerIsNoLargerThanItsQuestionAllows, and never than MaxAnswer.
+// TestWhoFindsNoRoomIsToldSoSoon, and whoever comes in that time gets what is freed.
+func TestWhoFindsNoRoomIsToldSoSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := roomy(3*mib, 3*mib)
+		ana := c.taken(t, "ana", 2*mib)
+		if e, after := c.refused(t, "bob", 2*mib); e.Status != 503 || e.Code != "overloaded" || e.RetryAfter <= 0 || e.Final || after != roomPatience {
+			t.Errorf("%+v after %v, want a 503 that may be tried again, after %v", e, after, roomPatience)
+		}
+		c.taken(t, "bob", mib)() // what fits is not refused
+		go func() { time.Sleep(time.Second); ana() }()
+		c.taken(t, "bob", 2*mib)()
+		c.allFree(t, 3*mib)
+	})
+}
+
+// TestNobodyHasAllTheRoom: the user who holds all that one may is refused more, and
+// stands in nobody's way.
+func TestNobodyHasAllTheRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := roomy(4*mib, 2*mib)
+		first, second := c.taken(t, "mallory", mib), c.taken(t, "mallory", mib)
+		waiting := make(chan struct{})
+		go func() {
+			defer close(waiting)
+			if e, after := c.refused(t, "mallory", mib); e.Status != 429 || e.RetryAfter <= 0 || after != roomPatience {
+				t.Errorf("%+v after %v, want a 429 after %v", e, after, roomPatience)
+			}
+		}()
+		synctest.Wait()
+		began := time.Now()
+		victim := c.taken(t, "ana", 2*mib)
+		if waited := time.Since(began); waited > 0 {
+			t.Errorf("another waits %v behind who holds enough", waited)
+		}
+		<-waiting
+		for _, release := range []func(){first, second, victim} {
+			release()
+		}
+		c.allFree(t, 4*mib)
+	})
+}
+
+// TestOneUserMayHaveHalfOfTheRoom, which is enough for the largest answer.
+func TestOneUserMayHaveHalfOfTheRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := roomy(answerRoom, userRoom)
+		mallory := c.taken(t, "mallory", MaxAnswer)
+		c.refused(t, "mallory", MaxAnswer)
+		ana := c.taken(t, "ana", MaxAnswer)
+		mallory()
+		ana()
+		c.allFree(t, answerRoom)
+	})
+}
+
+// TestWhoLeavesWhileWaitingForRoomIsNotRefused: nobody would read it.
+func TestWhoLeavesWhileWaitingForRoomIsNotRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := roomy(mib, mib)
+		ana := c.taken(t, "ana", mib)
+		ctx, leave := context.WithCancel(t.Context())
+		go func() { time.Sleep(time.Second); leave() }()
+		began := time.Now()
+		if _, err := c.TakeRoom(ctx, "bob", large(mib)); err != context.Canceled || time.Since(began) != time.Second {
+			t.Errorf("%v after %v, want %v at once", err, time.Since(began), context.Canceled)
+		}
+		ana()
+		c.allFree(t, mib)
+	})
+}
+
+// TestUsualAnswersNeedNoRoom.
+func TestUsualAnswersNeedNoRoom(t *testing.T) {
+	c := roomy(1, 1)
+	for _, most := range []int64{0, 1, UsualAnswer} {
+		if release, err := c.TakeRoom(t.Context(), "ana", &Question{Most: most}); err != nil {
+			t.Errorf("%d bytes: %v", most, err)
+		} else {
+			release()
+		}
+	}
+	c.allFree(t, 1)
+}
+
+// TestAnAnswerGivesBackTheRoomItDoesNotNeed once it is read: what can come is much
+// more than what mostly does.
+func TestAnAnswerGivesBackTheRoomItDoesNotNeed(t *testing.T) {
+	for _, size := range []int{10, UsualAnswer, UsualAnswer + 2*mib} {
+		sent := bytes.Repeat([]byte("x"), size)
+		c := provider(t, func(w http.ResponseWriter, _ *http.Request) { w.Write(sent) })
+		q := Question{To: Embeddings, Body: []byte(`{}`), Most: MaxAnswer}
+		release, err := c.TakeRoom(t.Context(), "ana", &q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Ask(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := got.ReadAll(nil)
+		got.Close()
+		if err != nil || !bytes.Equal(body, sent) {
+			t.Errorf("%d bytes, %v; want all %d", len(body), err, size)
+		}
+		if held, needs := q.place.size(), max(0, int64(cap(body))-UsualAnswer); held != needs {
+			t.Errorf("an answer of %d bytes in %d keeps %d of room, want %d", size, cap(body), held, needs)
+		}
+		release()
+		c.allFree(t, answerRoom)
+	}
+}
+
+// TestAnAnswerIsNoLargerThanItsQuestionAllows, and never than MaxAnswer; nor than
+// usual where no room was taken.
 func TestAnAnswerIsNoLargerThanItsQuestionAllows(t *testing.T) {
 	c := provider(t, func(w http.ResponseWriter, _ *http.Request) {
-		for piece := make([]byte, 1<<20); ; {
+		for piece := make([]byte, mib); ; {
 			if _, err := w.Write(piece); err != nil {
 				return
 			}
 		}
 	})
-	for _, tt := range []struct{ asked, most int64 }{{0, maxAnswer}, {10, maxAnswer}, {maxAnswer + 1<<20, maxAnswer + 1<<20}, {1 << 40, MaxAnswer}} {
-		got, err := c.Ask(t.Context(), Question{Body: []byte(`{}`), Most: tt.asked})
+	for _, tt := range []struct {
+		asked, most int64
+		room        bool
+	}{{0, UsualAnswer, true}, {10, UsualAnswer, true}, {UsualAnswer + mib, UsualAnswer + mib, true}, {1 << 40, MaxAnswer, true}, {MaxAnswer, UsualAnswer, false}} {
+		q := Question{Body: []byte(`{}`), Most: tt.asked}
+		if tt.room {
+			release, err := c.TakeRoom(t.Context(), "ana", &q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer release()
+		}
+		got, err := c.Ask(t.Context(), q)
 		if err != nil {
 			t.Fatal(err)
 		}

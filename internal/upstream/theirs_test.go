@@ -51,6 +51,24 @@ func TestWhoWroteTheRequestLearnsWhyItWasRefused(t *testing.T) {
 	}
 }
 
+// TestWhatOpenAIWillRefuseAgainIsFinal: SDKs try again after a 502 by themselves.
+func TestWhatOpenAIWillRefuseAgainIsFinal(t *testing.T) {
+	for status, want := range map[int]bool{401: false, 403: true, 409: false, 413: true, 500: false, 502: false, 503: false} {
+		for _, body := range []string{`{"error":{"message":"m","type":"t","param":null,"code":"c"}}`, "<html>"} {
+			for _, theirs := range []bool{false, true} {
+				c := provider(t, func(w http.ResponseWriter, _ *http.Request) {
+					w.WriteHeader(status)
+					io.WriteString(w, body)
+				})
+				_, err := c.Ask(t.Context(), Question{Body: []byte(`{}`), Theirs: theirs})
+				if e, ok := errors.AsType[*apierr.Error](err); !ok || e.Status != 502 || e.Final != want {
+					t.Errorf("%d %.6s, the client's own = %t: %+v, want a 502 that is final: %t", status, body, theirs, e, want)
+				}
+			}
+		}
+	}
+}
+
 // TestAWholeAnswerOfTheirsMayTakeAllTheTime: it begins when it is complete.
 func TestAWholeAnswerOfTheirsMayTakeAllTheTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -108,7 +108,7 @@ func (t bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errors.New("redirect refused")
 	}
 	if err == nil {
-		resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer)
+		resp.Body = http.MaxBytesReader(nil, resp.Body, UsualAnswer)
 	}
 	return resp, err
 }

@@ -20,8 +20,6 @@ import (
 	"net/url"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"keyshield/internal/secret"
 	"keyshield/internal/socket"
 )
@@ -57,7 +55,7 @@ type Client struct {
 	models    *url.URL
 	ring      *ring
 	transport *http.Transport
-	room      *semaphore.Weighted // in bytes, for what of whole answers is more than usual
+	rooms     *rooms
 }
 
 // New readies a client. It waits for nobody: of several keys, those that stand by
@@ -74,7 +72,7 @@ func New(cfg Config) (*Client, error) {
 		cfg:       cfg,
 		models:    base.JoinPath("models"),
 		transport: newTransport(),
-		room:      semaphore.NewWeighted(answerRoom),
+		rooms:     newRooms(answerRoom, userRoom),
 	}
 	for to, path := range paths {
 		c.endpoints[to] = base.JoinPath(path)
@@ -113,9 +111,11 @@ type Question struct {
 	// places that OpenAI names are not theirs.
 	Shifted bool
 
-	// Most bounds the bytes of a whole answer, where what was asked for is more than
-	// usual. It is never more than MaxAnswer.
+	// Most is how many bytes a whole answer may have. More than UsualAnswer needs
+	// TakeRoom, and more than MaxAnswer it never has.
 	Most int64
+
+	place *place // that TakeRoom took
 }
 
 // Close drops idle connections and tries no key any more. Calls under way go on.

@@ -154,7 +154,8 @@ func (req *ChatRequest) readSampling(r *strict.Reader, name string) {
 		req.LogProbs = req.LogProbs || *req.logProbs
 	case "top_logprobs":
 		req.topLogProbs = new(r.Int(0, 20))
-		req.LogProbs = req.LogProbs || *req.topLogProbs > 0
+		req.TopLogProbs = *req.topLogProbs
+		req.LogProbs = req.LogProbs || req.TopLogProbs > 0
 	case "verbosity":
 		req.verbosity = r.Enum("low", "medium", "high")
 	}

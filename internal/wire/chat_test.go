@@ -61,7 +61,7 @@ func TestWhatPolicyJudges(t *testing.T) {
 		`"reasoning_effort":"xhigh"`:        {Asked: wire.Asked{Effort: "xhigh"}},
 		`"logprobs":true`:                   {Asked: wire.Asked{LogProbs: true}},
 		`"logprobs":false`:                  {},
-		`"top_logprobs":1`:                  {Asked: wire.Asked{LogProbs: true}},
+		`"top_logprobs":1`:                  {Asked: wire.Asked{LogProbs: true, TopLogProbs: 1}},
 		`"logprobs":false,"top_logprobs":0`: {},
 		`"stream":true,"stream_options":{"include_usage":true}`:          {Stream: true, IncludeUsage: true},
 		`"stream_options":{"include_usage":false},"stream":true`:         {Stream: true},

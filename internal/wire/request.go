@@ -20,7 +20,8 @@ type Asked struct {
 	OutputLimit int64  // 0 when not
 	ServiceTier string // "" when not
 	Effort      string // of reasoning; "" when not
-	LogProbs    bool   // of any words
+	LogProbs    bool   // of any words,
+	TopLogProbs int64  // and of so many that might have stood there
 	System      bool   // has messages of the system or a developer, or instructions
 }
 

@@ -25,8 +25,7 @@ type ResponsesRequest struct {
 	truncation     string
 	temperature    *float64
 	topP           *float64
-	topLogProbs    int64 // 0 is the default, and not written
-	outputLogProbs bool  // include
+	outputLogProbs bool // include
 	parallel       *bool
 	obfuscation    *bool // of a stream
 }
@@ -114,8 +113,8 @@ func (r *ResponsesRequest) read(in *strict.Reader, name string, kinds bodyKinds)
 	case "top_p":
 		r.topP = new(in.Number(0, 1))
 	case "top_logprobs":
-		r.topLogProbs = in.Int(0, 20)
-		r.LogProbs = r.LogProbs || r.topLogProbs > 0
+		r.TopLogProbs = in.Int(0, 20)
+		r.LogProbs = r.LogProbs || r.TopLogProbs > 0
 	case "tools":
 		r.tools = readResponsesTools(in, kinds.tools)
 	case "tool_choice":

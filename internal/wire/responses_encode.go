@@ -50,9 +50,9 @@ func (r *ResponsesRequest) appendStream(e *encoder) {
 func (r *ResponsesRequest) appendSampling(e *encoder, prompted bool) {
 	e.numberMember("temperature", r.temperature)
 	e.numberMember("top_p", r.topP)
-	if r.topLogProbs > 0 {
+	if r.TopLogProbs > 0 { // 0 is the default
 		e.name("top_logprobs")
-		e.int(r.topLogProbs)
+		e.int(r.TopLogProbs)
 	}
 	if r.outputLogProbs {
 		e.name("include")
