@@ -53,7 +53,7 @@ func TestWhoHasNoRoomForALargeAnswerIsNotCharged(t *testing.T) {
 	}
 
 	hold("mallory", 1)
-	wants("mallory", http.StatusTooManyRequests, "rate_limit_exceeded") // and the other half is there for
+	wants("mallory", http.StatusServiceUnavailable, "overloaded") // and the other half is there for
 	hold("ana", 2)
 	wants("bob", http.StatusServiceUnavailable, "overloaded")
 	if got := r.post(path, wayTo("embeddings").body("hi"), as("bob")); got.status != 200 {

@@ -3,7 +3,6 @@ package server
 import (
 	"bufio"
 	"io"
-	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -34,7 +33,7 @@ func readSlowly(t *testing.T, size int, every time.Duration) (read int, took tim
 		t.Fatal(dialled)
 	}
 	defer func() {
-		conn.(net.Conn).Close()
+		conn.Close()
 		srv.Close()
 		synctest.Wait()
 	}()

@@ -18,8 +18,8 @@ const (
 	answerRoom = 2 * MaxAnswer
 	userRoom   = answerRoom / 2
 
-	// roomPatience is how long a question waits for room.
-	roomPatience = 2 * time.Second
+	// roomPatience is how long a question waits for room: a few answers' time.
+	roomPatience = 5 * time.Second
 )
 
 // rooms are where large answers have their place.
@@ -66,10 +66,12 @@ func (c *Client) TakeRoom(ctx context.Context, who string, q *Question) (release
 	p := c.rooms.enter(who)
 	switch {
 	case p.own.Acquire(waiting, need) != nil:
-		err = apierr.New(http.StatusTooManyRequests, "rate_limited", "Too many large answers are on their way to you at once. Please wait until one has ended, or ask for less at once.").After(2 * time.Second)
+		// No 429: an app that fills its index does not come too often, and must not be
+		// disabled for it.
+		err = busy("Too many large answers are on their way to you at once. Please wait until one has ended, or ask for less at once.")
 	case c.rooms.all.Acquire(waiting, need) != nil:
 		p.own.Release(need)
-		err = apierr.New(http.StatusServiceUnavailable, "overloaded", "Our system is busy right now. Please try again soon.").After(2 * time.Second)
+		err = busy("Our system is busy right now. Please try again soon.")
 	default:
 		p.held = need
 		q.place = p
@@ -80,6 +82,10 @@ func (c *Client) TakeRoom(ctx context.Context, who string, q *Question) (release
 		err = context.Cause(ctx)
 	}
 	return nil, err
+}
+
+func busy(message string) error {
+	return apierr.New(http.StatusServiceUnavailable, "overloaded", "%s", message).After(2 * time.Second)
 }
 
 func (r *rooms) enter(who string) *place {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,8 +75,8 @@ func TestNobodyHasAllTheRoom(t *testing.T) {
 		waiting := make(chan struct{})
 		go func() {
 			defer close(waiting)
-			if e, after := c.refused(t, "mallory", mib); e.Status != 429 || e.RetryAfter <= 0 || after != roomPatience {
-				t.Errorf("%+v after %v, want a 429 after %v", e, after, roomPatience)
+			if e, after := c.refused(t, "mallory", mib); e.Status != 503 || !strings.Contains(e.Message, "to you") || e.RetryAfter <= 0 || after != roomPatience {
+				t.Errorf("%+v after %v, want a 503 about what is theirs after %v", e, after, roomPatience)
 			}
 		}()
 		synctest.Wait()
