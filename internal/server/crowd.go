@@ -90,10 +90,11 @@ func (c *crowd) follow(conn net.Conn, state http.ConnState) {
 		c.idle.Remove(e)
 		delete(c.at, conn)
 	}
-	if state == http.StateIdle {
+	idle := state == http.StateIdle
+	leave := idle && c.waiting
+	if idle && !leave {
 		c.at[conn] = c.idle.PushBack(conn)
 	}
-	leave := state == http.StateIdle && c.waiting
 	c.mu.Unlock()
 	if leave {
 		conn.Close()

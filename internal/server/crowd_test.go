@@ -105,6 +105,9 @@ func TestWhoFallsIdleMakesRoom(t *testing.T) {
 			t.Fatal("one fell idle, and the third still waits")
 		}
 		d.follow(second, http.StateIdle)
+		if d.idle.Len() != 1 {
+			t.Errorf("%d are idle and open, want the second, since nobody waits", d.idle.Len())
+		}
 		second.Close()
 		d.follow(second, http.StateClosed)
 		if d.come(t) == nil {

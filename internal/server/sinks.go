@@ -134,8 +134,12 @@ func (s *eventStream) send() {
 	s.buf = s.buf[:0]
 }
 
-// write writes and flushes p; with the lock held.
+// write writes and flushes p; with the lock held. Each piece of it has the time of a
+// write: who reads a long event slowly is no client that stalls.
 func (s *eventStream) write(p []byte) {
+	for ; s.gone == nil && len(p) > keepable; p = p[keepable:] {
+		s.wrote, s.gone = s.w.send(p[:keepable])
+	}
 	if s.gone == nil && len(p) > 0 {
 		s.wrote, s.gone = s.w.send(p)
 	}

@@ -89,13 +89,13 @@ func (s *Server) ask(ctx context.Context, r *http.Request, b *bill) (*upstream.A
 var readers = sync.Pool{New: func() any { return wire.NewEvents(nil) }}
 
 // maxEcho bounds one event of a client's own request: a response repeats its tools
-// and its instructions, each byte of them in up to six when it is escaped, and may
-// hold as much again. All of its output is in its last event, so that there is room
+// and its instructions, each byte of them in up to six when it is escaped, and holds
+// more besides. All of its output is in its last event, so that there is room
 // for a long one however short the request is.
 func maxEcho(body []byte) int {
 	const (
 		anyAnswer = 8 << 20
-		repeated  = 2 * 6
+		repeated  = 8
 	)
 	return max(anyAnswer, min(roomForFrame+repeated*len(body), upstream.MaxAnswer))
 }

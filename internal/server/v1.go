@@ -175,7 +175,7 @@ func vectorBytes(asked *wire.EmbeddingsRequest) int64 {
 // Room is taken for all of it, so that what is never repeated is not counted.
 func mostWords(kind policy.Kind, q *question, asked wire.Asked) int64 {
 	const (
-		aToken   = 64
+		aToken   = 32      // so that words alone, of the longest limit there is, need no room
 		likely   = 1 << 10 // its own probability, with its bytes on lines of their own
 		likelier = 390     // and that of another: few are as long
 		indented = 16

@@ -7,7 +7,10 @@ import (
 	"net"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"keyshield/internal/socket"
 )
@@ -26,12 +29,10 @@ func TestWhoIsBusyIsHeard(t *testing.T) {
 		{"there is room for much", func(net.Conn, *net.TCPConn) {}, 64 << 10, quiet},
 		{"it had to wait", func(conn net.Conn, peer *net.TCPConn) { waitFor(t, conn, peer, 1) }, 1, quiet},
 		{"something was there", func(conn net.Conn, peer *net.TCPConn) {
-			peer.Write([]byte("x"))
-			read(conn)
+			bring(t, conn, peer)
 		}, 1, loud},
 		{"something was there, and then it had to wait", func(conn net.Conn, peer *net.TCPConn) {
-			peer.Write([]byte("x"))
-			read(conn)
+			bring(t, conn, peer)
 			waitFor(t, conn, peer, 1)
 		}, 1, quiet},
 		{"there may be more", func(conn net.Conn, peer *net.TCPConn) {
@@ -66,10 +67,36 @@ func waitFor(t *testing.T, conn net.Conn, peer *net.TCPConn, size int) int {
 		read <- n
 	}()
 	for !waiting() {
-		runtime.Gosched()
+		select {
+		case n := <-read:
+			return n
+		default:
+			runtime.Gosched()
+		}
 	}
 	peer.Write(make([]byte, size))
 	return <-read
+}
+
+// bring reads one byte that is there already.
+func bring(t *testing.T, conn net.Conn, peer *net.TCPConn) {
+	t.Helper()
+	peer.Write([]byte("x"))
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for there := 0; there == 0; {
+		if err := raw.Control(func(fd uintptr) { there, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) }); err != nil {
+			t.Fatal(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := read(conn); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // waiting reports whether the reader of waitFor is with the poller.

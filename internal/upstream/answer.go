@@ -81,14 +81,18 @@ func (a *Answer) ReadAll(dst []byte) ([]byte, error) {
 		dst = append(make([]byte, 0, int64(len(dst))+n+1), dst...) // else it grows by copies, each beside the one before
 	}
 	for {
-		if len(dst) == cap(dst) {
+		switch {
+		case len(dst) < cap(dst):
+		case len(dst) < UsualAnswer || int64(len(dst)) > most:
 			dst = append(dst, 0)[:len(dst)]
+		default:
+			dst = append(make([]byte, 0, most+1), dst...) // once, to where there is room for all that may come
 		}
 		n, err := a.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]
 		switch {
 		case err == io.EOF:
-			a.call.place.shrink(int64(cap(dst)) - UsualAnswer)
+			a.call.place.shrink(int64(len(dst)) - UsualAnswer)
 			return dst, nil
 		case err != nil:
 			return dst, err

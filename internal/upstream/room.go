@@ -13,8 +13,8 @@ import (
 
 const (
 	// answerRoom bounds what answers beyond UsualAnswer take of memory together, and
-	// userRoom what those of one user do: whoever reads them slowly, the others have
-	// the other half.
+	// userRoom what those of one user do, so that it takes two who read slowly to keep
+	// the others out. The largest answer fits.
 	answerRoom = 2 * MaxAnswer
 	userRoom   = answerRoom / 2
 

@@ -155,7 +155,7 @@ func TestAnAnswerGivesBackTheRoomItDoesNotNeed(t *testing.T) {
 		if err != nil || !bytes.Equal(body, sent) {
 			t.Errorf("%d bytes, %v; want all %d", len(body), err, size)
 		}
-		if held, needs := q.place.size(), max(0, int64(cap(body))-UsualAnswer); held != needs {
+		if held, needs := q.place.size(), max(0, int64(len(body))-UsualAnswer); held != needs {
 			t.Errorf("an answer of %d bytes in %d keeps %d of room, want %d", size, cap(body), held, needs)
 		}
 		release()
