@@ -271,7 +271,11 @@ func TestDrillKill9LosesNoRecord(t *testing.T) {
 	for w := range 8 {
 		load.Go(func() {
 			for ctx.Err() == nil {
-				id := m.whole(ctx, tokens[w], []string{"hi", "hi", "[[sim chunks=5 pace=2ms]]", "", "[[sim status=500]]"}[rand.IntN(5)])
+				prompt := []string{"hi", "hi", "[[sim chunks=5 pace=2ms]]", "", "[[sim status=500]]"}[rand.IntN(5)]
+				if w == 0 {
+					prompt = "[[sim latency=5s]]" // under way whenever the program is killed
+				}
+				id := m.whole(ctx, tokens[w], prompt)
 				if id == "" {
 					<-time.After(2 * time.Millisecond) // dead
 					continue
