@@ -33,16 +33,7 @@ func TestAnothersProviderInChromium(t *testing.T) {
 	dir := t.TempDir()
 	home := site(t, dir)
 	r := beforeAimock(t, "ALLOWED_ORIGINS="+home)
-	d := chromium(t, "sdk/chromium.mjs", dir)
-	for _, one := range sdks() {
-		if strings.HasPrefix(one.name, "go ") {
-			continue
-		}
-		t.Run(one.name, func(t *testing.T) {
-			s := &seat{sdk: one, rig: r, driver: d, where: "Chromium", page: home}
-			s.worksWithAimock(t)
-		})
-	}
+	fromAPage(t, r, dir, home, func(t *testing.T, s *seat) { s.worksWithAimock(t) })
 }
 
 // beforeAimock starts the program before an aimock of its own.

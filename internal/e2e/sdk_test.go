@@ -167,19 +167,25 @@ func TestSDKsInChromium(t *testing.T) {
 	dir := t.TempDir()
 	home, foreign := site(t, dir), site(t, dir)
 	r := start(t, "ALLOWED_ORIGINS="+home)
+	fromAPage(t, r, dir, home, func(t *testing.T, s *seat) {
+		s.everything(t)
+		t.Run("a page of a foreign origin is refused", func(t *testing.T) {
+			stranger := *s
+			stranger.page = foreign
+			stranger.refusesThePage(t)
+		})
+	})
+}
+
+// fromAPage checks every SDK that a page of home can have, whose bundle is in dir.
+func fromAPage(t *testing.T, r *rig, dir, home string, check func(*testing.T, *seat)) {
 	d := chromium(t, "sdk/chromium.mjs", dir)
 	for _, one := range sdks() {
 		if strings.HasPrefix(one.name, "go ") {
 			continue
 		}
 		t.Run(one.name, func(t *testing.T) {
-			s := &seat{sdk: one, rig: r, driver: d, where: "Chromium", page: home}
-			s.everything(t)
-			t.Run("a page of a foreign origin is refused", func(t *testing.T) {
-				stranger := *s
-				stranger.page = foreign
-				stranger.refusesThePage(t)
-			})
+			check(t, &seat{sdk: one, rig: r, driver: d, where: "Chromium", page: home})
 		})
 	}
 }
