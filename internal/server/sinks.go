@@ -134,12 +134,9 @@ func (s *eventStream) send() {
 	s.buf = s.buf[:0]
 }
 
-// write writes and flushes p; with the lock held. Each piece of it has the time of a
-// write: who reads a long event slowly is no client that stalls.
+// write writes and flushes p; with the lock held. However long it is, it has the time of
+// one write: pieces with a time each would go on for long after STREAM_MAX.
 func (s *eventStream) write(p []byte) {
-	for ; s.gone == nil && len(p) > keepable; p = p[keepable:] {
-		s.wrote, s.gone = s.w.send(p[:keepable])
-	}
 	if s.gone == nil && len(p) > 0 {
 		s.wrote, s.gone = s.w.send(p)
 	}
