@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 // stopping tells the server to end and returns once it has begun to. What it
@@ -32,8 +33,14 @@ func streamEndsWithinTheGrace(t *testing.T) {
 	defer resp.Body.Close()
 	exit := r.stopping(t)
 
-	if c, err := net.Dial("tcp", r.addr); err == nil {
-		c.Close()
+	refuses := eventually(t, 10*time.Second, func() bool { // it says so a moment before
+		c, err := net.Dial("tcp", r.addr)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	if !refuses {
 		t.Error("a stopping server takes new connections")
 	}
 
